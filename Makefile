@@ -32,13 +32,13 @@ FAST := tests/core tests/guard tests/http tests/limits tests/policy tests/restri
 	--ignore=tests/limits/stores/test_shared.py --ignore=tests/limits/stores/test_valkey.py \
 	--ignore=tests/http/http1/test_differential.py --ignore=tests/policy/fields/test_package.py -m 'not slow and not thorough'
 
-# What `make test-compiled` leaves out: what reads files, pages and settings of operators or looks at the tree. It makes values of compiled
-# classes at most; whatever asks the engine, a store or the front runs on both builds (of the commands, what holds them to the engine).
+# What `make test-compiled` leaves out: what reads files, pages and settings of operators, looks at the tree or builds a wheel. It makes values
+# of compiled classes at most; whatever asks the engine, a store or the front runs on both builds (of the commands, what holds them to the engine).
 NOT_COMPILED := --ignore-glob=tests/cli/test_[!d]* $(addprefix --ignore=tests/,settings corpus tools/importers tools/lint tools/replay tools/report policy/parse policy/schema \
-	test_architecture.py test_container.py test_contributing.py test_every_edit_loads.py test_links.py test_makefile.py test_mutants.py test_prose.py \
+	test_architecture.py test_build_hook.py test_container.py test_contributing.py test_every_edit_loads.py test_links.py test_makefile.py test_mutants.py test_prose.py \
 	test_reference.py test_structure.py test_wheel.py test_workflows.py)
 
-.PHONY: help setup compiled run site test test-fast test-long test-compiled mutants lint format docs bench beside profile held tracked corpus weights abuse fuzz fuzz-api fingerprints range range-gates peers accuracy e2e chaos soak image lock clean
+.PHONY: help setup compiled run site test test-all test-fast test-long test-compiled mutants lint format docs bench beside profile held tracked corpus weights abuse fuzz fuzz-api fingerprints range range-gates peers accuracy e2e chaos soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -78,6 +78,9 @@ test: setup  ## Run the tests that need no browser and no root (under 3 minutes)
 
 test-long: setup  ## Run the rest: whole commands over whole rule sets, documented examples, all random examples (five minutes).
 	ALL_EXAMPLES=1 $(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end -m 'long or hypothesis' $(ARGS)
+
+test-all: setup  ## Run both of them at once, which saves what they have in common (as .ci/run does; five minutes).
+	ALL_EXAMPLES=1 $(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end $(ARGS)
 
 test-fast: setup  ## Run the tests of the pure core: rules, engine, limits, parsers, guard (20 seconds).
 	$(PYTHON_IN_VENV) $(PYTEST) $(FAST) $(ARGS)

@@ -29,6 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the expected reports in tests/rulesets/bad anew")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no core waits for it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("costly") is None)
+
+
 def pytest_collection_finish() -> None:
     """Take the thousands of collected tests out of the garbage collector's way."""
     gc.collect()

@@ -6,7 +6,7 @@ import pytest
 
 from bench import remembered
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.costly]
 
 
 def test_all_that_is_remembered_of_readers_takes_32_mib_at_most(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,13 +12,13 @@ from proxyguard.core.privacy import Privacy
 from proxyguard.core.request import Request
 from proxyguard.core.robots import NOT_READ, RobotsWord
 from proxyguard.guard.interfaces import FileAnswer
-from proxyguard.guard.robots import contracts as module
 from proxyguard.guard.robots.contracts import (
     COPY_SECONDS,
     HOSTS_PER_NETWORK,
     IDLE_SECONDS,
     MAX_HOSTS,
     MAX_TEXT_BYTES,
+    READ_SECONDS,
     RETRY_SECONDS,
     STALE_SECONDS,
     RobotsContracts,
@@ -205,7 +205,14 @@ def test_what_nobody_asks_for_is_not_read_again(bench: Bench) -> None:
 
 
 def test_a_host_that_never_answers_holds_up_nobody(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "READ_SECONDS", 0.05)
+    timeout = asyncio.timeout
+    asked_for: set[float] = set()
+
+    def soon(seconds: float) -> asyncio.Timeout:  # a constant of compiled code is not to be changed
+        asked_for.add(seconds)
+        return timeout(0.05)
+
+    monkeypatch.setattr(asyncio, "timeout", soon)
 
     async def ask(host: bytes, path: str) -> FileAnswer:
         await asyncio.sleep(0 if host == b"example.org" else 3600.0)
@@ -220,6 +227,7 @@ def test_a_host_that_never_answers_holds_up_nobody(bench: Bench, monkeypatch: py
             pass
 
     asyncio.run(until_idle())
+    assert asked_for == {READ_SECONDS}
     assert bench.word() is DISALLOWED
     assert (bench.contracts.read, bench.contracts.failed) == (1, HOSTS_PER_NETWORK)
 
@@ -264,7 +272,7 @@ def test_texts_that_change_with_each_reading_fill_no_more_room(bench: Bench) -> 
 def test_an_answer_with_more_than_is_read_is_cut_to_a_whole_line(bench: Bench) -> None:
     bench.answer = lambda _host, _path: FileAnswer(200, FORBIDS + b"#\n" * 300_000)
     assert first(bench) is DISALLOWED
-    assert len(bench.contracts.text_of(request(), bench.now) or b"") <= module.MAX_TEXT_BYTES
+    assert len(bench.contracts.text_of(request(), bench.now) or b"") <= MAX_TEXT_BYTES
     assert bench.contracts.text_of(request(b"nobody.example"), bench.now) is None
 
 

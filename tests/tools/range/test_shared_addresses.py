@@ -21,7 +21,7 @@ from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Pre
 from proxyguard.tools.range.visitor import Visitor
 from tests.tools.range.small import NINE, firewall, scenario
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.costly]
 
 PEOPLE = 60
 CLASS_START = 42
