@@ -32,7 +32,7 @@ from proxyguard.adapters.mitmproxy.tls.records import BUFFER_BYTES, MAX_CREDIT_B
 from proxyguard.core.connection_facts import ConnectionFacts
 from proxyguard.tools.range.spoken_tls import CIPHERS, DATA, HANDSHAKE, KEY_UPDATE, _Keys, _Schedule
 from tests.adapters.certificates import write_certificate
-from tests.adapters.front_rig import fronted, run
+from tests.adapters.front_rig import fronted, rest, run, until
 from tests.adapters.tls.test_certificates import client_context
 
 SIZES = (1, 511, 512, BUFFER_BYTES - 1, BUFFER_BYTES, BUFFER_BYTES + 1, 5 * BUFFER_BYTES + 7, 300 * BUFFER_BYTES)
@@ -312,3 +312,36 @@ def test_a_client_that_begins_handshakes_again_and_again_is_cut(tmp_path: Path, 
     commands = records.handle_event(data_received(rig.client, peer.bio_read(1 << 16)))
     assert isinstance(commands[0], SendData)  # the alert that refuses it
     assert any(isinstance(command, Abort) for command in commands) is not bool(credit)
+
+
+@pytest.mark.parametrize("broken", [b"\x17\x03\x03\0\x20" + bytes(32), b"GET / HTTP/1.1\r\n\r\n"])
+def test_what_is_dripped_to_a_client_that_broke_the_connection_is_thrown_away(rig: Rig, broken: bytes) -> None:
+    rig.give(broken)
+    assert rig.records.encryptor(b"a drip") == b""
+
+
+def test_a_client_that_breaks_the_connection_with_what_has_it_held_leaves_nothing_behind(tmp_path: Path) -> None:
+    files = write_certificate(tmp_path, "a", "a.example")
+
+    async def scenario() -> None:
+        async with fronted(site={"certificate": files}) as rig:
+            reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            peer = client_context(files).wrap_bio(incoming, outgoing, server_hostname="a.example")
+            while True:
+                try:
+                    peer.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    writer.write(outgoing.read())
+                    incoming.write(await reader.read(1 << 16))
+            peer.write(b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Do: tarpit\r\n\r\n")
+            writer.write(outgoing.read() + b"GET / HTTP/1.1\r\n\r\n")
+            await rest(reader)
+            await until(lambda: not rig.front.stat("connections"))
+            assert rig.front._runtime is not None
+            assert not rig.front._runtime.connections
+            assert not rig.events.errors
+            writer.close()
+
+    run(scenario())

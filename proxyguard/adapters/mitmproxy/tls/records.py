@@ -59,14 +59,14 @@ class TlsEncryptor:
     def __call__(self, data: bytes, /) -> bytes:
         """These bytes as records, which OpenSSL makes one at a time, behind whatever else it has for the client.
 
-        Of a client that is gone nobody reads them.
+        None of a client that is gone or has broken the connection: nobody would read them.
         """
         rest: Any = data
         left = len(data)
         while left:
             size: int = lib.SSL_write(self._ssl, rest, left)
             if size <= 0:
-                with suppress(SSL.ZeroReturnError, SSL.SysCallError):
+                with suppress(SSL.Error):
                     self._tls._raise_ssl_error(self._ssl, size)  # noqa: SLF001
                 break
             left -= size
