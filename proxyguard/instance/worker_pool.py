@@ -262,7 +262,16 @@ class WorkerPool:
             is_up = await self._came_up(ready, process)
             if is_up:
                 async with self._changing:  # a worker that came up during an install has the rules of before
-                    await self._put_in_place(slot, process, installs, told)
+                    old = self._processes.get(slot)
+                    self._fill(slot, process)
+                    if old is not None and old.is_running:
+                        self._let_go(slot, old)
+                    if told != self._told or self._is_behind:  # what it read when it began may be of before
+                        await process.try_command("settings", {"file": str(self._assignment)})
+                        for name in self._standing:
+                            await process.try_command(name, self._standing[name])
+                    if installs != self._installs and await process.try_command("install", {"file": str(self._policy)}) is None:
+                        await process.stop(1.0)  # `_keep_running` starts another, with the rules in force
         except BaseException:
             if not is_up:
                 process.kill()
@@ -274,19 +283,6 @@ class WorkerPool:
         if not is_up:
             await process.stop(1.0)
             raise OSError(f"a worker did not come up (exit code {process.exit_code})")
-
-    async def _put_in_place(self, slot: int, process: WorkerProcess, installs: int, told: int) -> None:
-        """Have a worker take a slot, whose last one drains, and tell it what has changed since it began."""
-        old = self._processes.get(slot)
-        self._fill(slot, process)
-        if old is not None and old.is_running:
-            self._let_go(slot, old)
-        if told != self._told or self._is_behind:  # what it read when it began may be of before
-            await process.try_command("settings", {"file": str(self._assignment)})
-            for name in self._standing:
-                await process.try_command(name, self._standing[name])
-        if installs != self._installs and await process.try_command("install", {"file": str(self._policy)}) is None:
-            await process.stop(1.0)  # `_keep_running` starts another, with the rules in force
 
     async def _came_up(self, ready: int, process: WorkerProcess) -> bool:
         """Wait until a worker writes to `ready`; False when it ends before. Raises OSError when it takes too long."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from OpenSSL import SSL, crypto
 
-__all__ = ["SSL", "WANT_READ", "bytes_unread", "crypto", "ffi", "lib", "new_buffer"]
+__all__ = ["SSL", "WANT_READ", "crypto", "ffi", "lib", "new_buffer"]
 
 lib: Final[Any] = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001 - as mitmproxy does
 ffi: Final[Any] = SSL._ffi  # type: ignore[attr-defined]  # noqa: SLF001
@@ -21,12 +21,3 @@ WANT_READ: Final[int] = lib.SSL_ERROR_WANT_READ
 def new_buffer(size: int) -> Any:
     """Room for what OpenSSL gives."""
     return ffi.new("char[]", size)
-
-
-_place: Final[Any] = ffi.new("char **")
-
-
-def bytes_unread(bio: Any) -> int:
-    """How many bytes wait in a memory BIO."""
-    size: int = lib.BIO_get_mem_data(bio, _place)
-    return size

@@ -23,7 +23,7 @@ from proxyguard.adapters.mitmproxy.private import (
     Layer,
     SendData,
 )
-from proxyguard.adapters.mitmproxy.tls.openssl import SSL, WANT_READ, bytes_unread, ffi, lib
+from proxyguard.adapters.mitmproxy.tls.openssl import SSL, WANT_READ, ffi, lib
 from proxyguard.core.connection_facts import ConnectionFacts
 
 BUFFER_BYTES: Final = 16 * 1024
@@ -33,11 +33,10 @@ UPDATE_BYTES: Final = 1024
 """Of data that let a client change its keys once (KeyUpdate, RFC 8446 section 4.6.3), which takes 13 µs, a record 1 to 2;
 clients do so once in gigabytes, if at all."""
 
-ANSWER_BYTES: Final = 32
-"""Of data for each byte that OpenSSL answers by itself, as to a client that begins another handshake: it need not read them."""
-
 MAX_CREDIT_BYTES: Final = 64 * UPDATE_BYTES
 """What a connection begins with, and has at most."""
+
+_ELSEWHERE: Final[Any] = ffi.new("char **")  # where OpenSSL puts the place of what a BIO holds
 
 _OPEN: Final = 0
 _OVER: Final = 1
@@ -122,9 +121,7 @@ class TlsRecords:
             return []
         plain = self._read(data)
         found: list[Command] = []
-        answered = self._say(b"", found)
-        if answered:
-            self._spend(answered * ANSWER_BYTES)
+        self._spend(32 * self._say(b"", found))  # alerts of a handshake that is refused, say, which nobody need read
         if plain:
             found += self._sealed(self._child.handle_event(data_received(self._client, plain)))
         if self._state == _BROKEN:
@@ -144,7 +141,7 @@ class TlsRecords:
             if size <= 0:
                 if lib.SSL_get_error(ssl, size) != WANT_READ:
                     self._state = self._end_of(size)
-                elif bytes_unread(self._into_tls):
+                elif lib.BIO_get_mem_data(self._into_tls, _ELSEWHERE):
                     self._spend(UPDATE_BYTES)
                     if self._state == _OPEN:
                         continue
