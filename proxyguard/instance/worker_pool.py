@@ -82,6 +82,8 @@ class WorkerPool:
         """The counters of workers that were replaced, as last known."""
         self._processes: dict[int, WorkerProcess] = {}
         """By slot: the index of a worker's listening sockets."""
+        self._leaving: dict[tuple[int, WorkerProcess], asyncio.Task[None]] = {}
+        """Workers that drain, as another has their slot, and what waits for their end."""
         self._changing = asyncio.Lock()
         self._sockets: list[Sockets] = []
         self.addresses: tuple[str, ...] = ()
@@ -111,9 +113,17 @@ class WorkerPool:
         """Let all workers drain and end."""
         for watch in self._watches:
             watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)  # a worker that is starting is known then, or ended
         close_sockets(distinct(self._sockets))
-        limit = self._settings.drain_seconds + 10
-        await asyncio.gather(*(process.stop(limit) for process in self._processes.values()))
+        await asyncio.gather(*map(self._drain, self._processes.values()), *self._leaving.values())
+
+    async def _drain(self, process: WorkerProcess) -> None:
+        await process.stop(self._settings.drain_seconds + 10)
+
+    def _let_go(self, slot: int, process: WorkerProcess) -> None:
+        """Have a worker drain and end, beside whatever else there is to do."""
+        leaving = self._leaving[slot, process] = asyncio.create_task(self._drain(process))
+        leaving.add_done_callback(lambda _: self._leaving.pop((slot, process)))
 
     async def install(self, parts: list[bytes]) -> None:
         """Send a policy to every worker, one after the other, so that not all have less of a core for requests at a time.
@@ -215,9 +225,10 @@ class WorkerPool:
 
     async def hurry(self) -> None:
         """End the drain of every worker; one that does not follow is killed."""
-        await asyncio.gather(*(each.try_command("hurry", seconds=SOON_SECONDS) for each in self._running()))
+        draining = [*self._running(), *(process for _, process in self._leaving)]
+        await asyncio.gather(*(each.try_command("hurry", seconds=SOON_SECONDS) for each in draining))
         await asyncio.sleep(HURRY_SECONDS)
-        for each in self._running():
+        for each in [each for each in draining if each.is_running]:
             logger.warning("worker %d did not end and is killed", each.pid)
             each.kill()
 
@@ -246,24 +257,32 @@ class WorkerPool:
             raise
         finally:
             os.close(write_end)
+        is_up = False
         try:
             is_up = await self._came_up(ready, process)
+            if is_up:
+                async with self._changing:  # a worker that came up during an install has the rules of before
+                    old = self._processes.get(slot)
+                    self._fill(slot, process)
+                    if old is not None and old.is_running:
+                        self._let_go(slot, old)
+                    if told != self._told or self._is_behind:  # what it read when it began may be of before
+                        await process.try_command("settings", {"file": str(self._assignment)})
+                        for name in self._standing:
+                            await process.try_command(name, self._standing[name])
+                    if installs != self._installs and await process.try_command("install", {"file": str(self._policy)}) is None:
+                        await process.stop(1.0)  # `_keep_running` starts another, with the rules in force
         except BaseException:
-            process.kill()
+            if not is_up:
+                process.kill()
+            elif self._processes.get(slot) is not process:  # it has clients already
+                self._let_go(slot, process)
             raise
         finally:
             os.close(ready)
         if not is_up:
             await process.stop(1.0)
             raise OSError(f"a worker did not come up (exit code {process.exit_code})")
-        async with self._changing:  # a worker that came up during an install has the rules of before
-            self._fill(slot, process)
-            if told != self._told or self._is_behind:  # what it read when it began may be of before
-                await process.try_command("settings", {"file": str(self._assignment)})
-                for name in self._standing:
-                    await process.try_command(name, self._standing[name])
-            if installs != self._installs and await process.try_command("install", {"file": str(self._policy)}) is None:
-                await process.stop(1.0)  # `_keep_running` starts another, with the rules in force
 
     async def _came_up(self, ready: int, process: WorkerProcess) -> bool:
         """Wait until a worker writes to `ready`; False when it ends before. Raises OSError when it takes too long."""
@@ -292,7 +311,7 @@ class WorkerPool:
             process = self._processes[slot]
             await asyncio.wait((process.ended,), timeout=CHECK_SECONDS)
             if process.is_running:
-                if self._outlived(process):
+                if self._outlived(process) and all(each != slot for each, _ in self._leaving):
                     await self._replace(slot, process)
                 continue
             age = monotonic() - process.started
@@ -322,15 +341,13 @@ class WorkerPool:
         return recycle.memory_bytes is not None and process.resident_bytes() > recycle.memory_bytes
 
     async def _replace(self, slot: int, old: WorkerProcess) -> None:
-        """Start the new worker on the same socket before the old one stops accepting."""
+        """Start the new worker on the same socket before the old one stops accepting, which then drains."""
         logger.info("worker %d is recycled", old.pid)
         await old.snapshot()
         try:
             await self._spawn(slot)
         except OSError as error:
             logger.error("%s; the old one goes on", error)  # noqa: TRY400 - the worker has logged why
-            return
-        await old.stop(self._settings.drain_seconds + 10)
 
     async def _send_rules(self, fresh: Path) -> None:
         """Have every worker install the policy in a file. Raises RulesRejected when the first that answers refuses it."""

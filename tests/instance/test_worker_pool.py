@@ -230,3 +230,101 @@ def test_an_instance_is_not_ready_before_all_its_workers_are(tmp_path: Path, mon
     monkeypatch.setattr(pool, "_keep_running", keep)
     asyncio.run(run())
     assert seen == [False, False, True, True]
+
+
+class DrainingWorker:
+    """A worker that comes up at once, and drains until it is let go."""
+
+    pid, exit_code, families = 1, -9, ()
+    started = monotonic()
+
+    def __init__(self) -> None:
+        self.ended = asyncio.get_running_loop().create_future()
+        self.asked = asyncio.Event()
+        self.commands: list[str] = []
+
+    @property
+    def is_running(self) -> bool:
+        return not self.ended.done()
+
+    async def snapshot(self) -> None:
+        pass
+
+    async def try_command(self, name: str, *_arguments: object, **_options: object) -> None:
+        self.commands.append(name)
+
+    async def stop(self, _seconds: float) -> None:
+        self.asked.set()
+        await asyncio.shield(self.ended)
+
+    def kill(self) -> None:
+        self.ended.set_result(None)
+
+
+@pytest.fixture
+def quick_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerPool:
+    """A pool of one slot, whose new workers are up at once."""
+
+    async def came_up(_ready: int, _worker: DrainingWorker) -> bool:
+        return True
+
+    pool = WorkerPool(Settings(), SECRETS, tmp_path, [], Metrics())
+    pool._sockets = [()]
+    monkeypatch.setattr(worker_pool, "spawn_module", lambda *_args, **_options: None)
+    monkeypatch.setattr(worker_pool, "WorkerProcess", lambda *_args: DrainingWorker())
+    monkeypatch.setattr(worker_pool, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(worker_pool, "HURRY_SECONDS", 0.01)
+    monkeypatch.setattr(pool, "_came_up", came_up)
+    return pool
+
+
+def test_while_a_recycled_worker_drains_its_successor_is_replaced_too_and_a_stop_waits_for_both(
+    quick_pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def another(than: Any) -> Any:
+        while quick_pool._processes[0] is than:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.001)
+        return quick_pool._processes[0]
+
+    async def run() -> None:
+        old: Any = DrainingWorker()
+        monkeypatch.setattr(quick_pool, "_outlived", lambda process: process is not last)
+        last: Any = None
+        quick_pool._fill(0, old)
+        quick_pool._watches = [asyncio.create_task(quick_pool._keep_running(0))]
+        second = await another(old)
+        await old.asked.wait()
+        await asyncio.sleep(0.05)
+        assert quick_pool._processes[0] is second  # no third one beside the two
+        second.ended.set_result(None)
+        last = await another(second)
+        assert old.is_running
+        stopping = asyncio.create_task(quick_pool.stop())
+        await last.asked.wait()
+        last.ended.set_result(None)
+        await asyncio.sleep(0.01)
+        assert not stopping.done()
+        await quick_pool.hurry()
+        assert (old.commands, old.is_running) == (["hurry"], False)
+        await stopping
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_a_worker_that_comes_up_during_an_install_drains_when_all_are_to_end(quick_pool: WorkerPool) -> None:
+    """It listens, and may have clients already."""
+
+    async def run() -> None:
+        async with quick_pool._changing:
+            quick_pool._watches = [asyncio.create_task(quick_pool._spawn(0))]
+            await asyncio.sleep(0.05)
+            stopping = asyncio.create_task(quick_pool.stop())
+            await asyncio.sleep(0.01)
+            ((_, process),) = quick_pool._leaving
+            started: Any = process
+            assert started.asked.is_set()
+            assert not stopping.done()
+            started.ended.set_result(None)
+            await stopping
+
+    asyncio.run(asyncio.wait_for(run(), 30))

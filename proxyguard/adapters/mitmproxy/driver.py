@@ -353,15 +353,13 @@ class ClientConnection(PiecewiseProtocol):
 
     def _detain(self, command: Detain) -> None:
         """Everything but the transport is let go; the tarpit counts the connection out when it ends."""
-        runtime = self._runtime
-        transport = self.transport
-        leave = partial(_left, runtime, self._entered)
+        leave = partial(_left, self._runtime, self._entered)
         encryptor = self._link.encryptor
         self._closing = True
-        runtime.services.dripper.hold(
-            transport, command.head, command.tarpit, command.network, encryptor=encryptor, on_gone=leave
-        )
         self._let_go()
+        self._runtime.services.dripper.hold(
+            self.transport, command.head, command.tarpit, command.network, encryptor=encryptor, on_gone=leave
+        )
 
     def _let_go(self) -> None:
         """Drop what this connection holds. Its counts are left to the caller."""

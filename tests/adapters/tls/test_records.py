@@ -28,10 +28,11 @@ from proxyguard.adapters.mitmproxy.private import (
     SendData,
 )
 from proxyguard.adapters.mitmproxy.tls.openssl import SSL, new_buffer
-from proxyguard.adapters.mitmproxy.tls.records import BUFFER_BYTES, TlsRecords
+from proxyguard.adapters.mitmproxy.tls.records import BUFFER_BYTES, MAX_CREDIT_BYTES, UPDATE_BYTES, TlsRecords
 from proxyguard.core.connection_facts import ConnectionFacts
+from proxyguard.tools.range.spoken_tls import CIPHERS, DATA, HANDSHAKE, KEY_UPDATE, _Keys, _Schedule
 from tests.adapters.certificates import write_certificate
-from tests.adapters.front_rig import fronted, run
+from tests.adapters.front_rig import fronted, rest, run, until
 from tests.adapters.tls.test_certificates import client_context
 
 SIZES = (1, 511, 512, BUFFER_BYTES - 1, BUFFER_BYTES, BUFFER_BYTES + 1, 5 * BUFFER_BYTES + 7, 300 * BUFFER_BYTES)
@@ -67,10 +68,13 @@ class Rig:
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.use_certificate_file(str(files.chain))
         context.use_privatekey_file(str(files.key))
+        context.set_options(SSL.OP_NO_RENEGOTIATION)
         tls = SSL.Connection(context, None)
         tls.set_accept_state()
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.peer = client_context(files).wrap_bio(self.incoming, self.outgoing, server_hostname="a.example")
+        trusting = client_context(files)
+        trusting.keylog_filename = str(folder / "secrets")
+        self.peer = trusting.wrap_bio(self.incoming, self.outgoing, server_hostname="a.example")
         for _ in range(3):
             for step in (self.peer.do_handshake, tls.do_handshake):
                 with suppress(ssl.SSLWantReadError, SSL.WantReadError):
@@ -231,3 +235,113 @@ def test_what_is_answered_before_a_broken_record_is_seen_does_no_harm(rig: Rig, 
     assert rig.above.plain == b"a request"
     assert isinstance(commands[-1], Abort)
     assert close in commands
+
+
+class ChangingKeys:
+    """The sending half of the peer after its handshake, which can change its keys; Python's cannot."""
+
+    def __init__(self, folder: Path) -> None:
+        names = {"TLS_AES_128_GCM_SHA256": 0x1301, "TLS_AES_256_GCM_SHA384": 0x1302, "TLS_CHACHA20_POLY1305_SHA256": 0x1303}
+        self.rig = Rig(folder)
+        chosen = self.rig.peer.cipher()
+        assert chosen is not None
+        assert set(names.values()) == set(CIPHERS)
+        self._schedule = _Schedule(names[chosen[0]])
+        lines = [line.split() for line in (folder / "secrets").read_text().splitlines()]
+        self._secret = bytes.fromhex(next(line[2] for line in lines if line[0] == "CLIENT_TRAFFIC_SECRET_0"))
+        self._keys = _Keys(self._schedule, self._secret)
+
+    def say(self, data: bytes) -> bytes:
+        return self._keys.seal(DATA, data)
+
+    def change(self, count: int = 1) -> bytes:
+        """So many changes, each of which asks for one of the server's keys."""
+        found = b""
+        for _ in range(count):
+            found += self._keys.seal(HANDSHAKE, bytes((KEY_UPDATE, 0, 0, 1, 1)))
+            self._secret = self._schedule.expand(self._secret, b"traffic upd", b"", self._schedule.size)
+            self._keys = _Keys(self._schedule, self._secret)
+        return found
+
+
+FREE_CHANGES = MAX_CREDIT_BYTES // UPDATE_BYTES
+"""Fewer when they ask for the keys of the server to be changed, too."""
+
+
+def test_a_client_may_change_its_keys_and_goes_on(tmp_path: Path) -> None:
+    peer = ChangingKeys(tmp_path)
+    rig = peer.rig
+    for _ in range(10):
+        rig.above.answers = [send_data(rig.client, b"an answer")]
+        found = rig.take(rig.give(peer.change(FREE_CHANGES // 4) + peer.say(b"a" * BUFFER_BYTES)))
+        assert found == b"an answer"
+        for _ in range(FREE_CHANGES * UPDATE_BYTES // BUFFER_BYTES):
+            rig.give(peer.say(b"a" * BUFFER_BYTES))
+    assert len(rig.above.plain) == 10 * (BUFFER_BYTES + FREE_CHANGES * UPDATE_BYTES)
+
+
+@pytest.mark.parametrize("between", [b"", b"x"], ids=["nothing", "little"])
+def test_a_client_that_changes_its_keys_and_sends_little_is_cut(tmp_path: Path, between: bytes) -> None:
+    peer = ChangingKeys(tmp_path)
+    said = b"".join(peer.change() + (peer.say(between) if between else b"") for _ in range(2 * FREE_CHANGES))
+    commands = peer.rig.give(said + peer.say(b"the rest"))
+    assert isinstance(commands[-1], Abort)
+    assert peer.rig.above.plain == between * len(peer.rig.above.plain)
+    assert len(peer.rig.above.plain) <= FREE_CHANGES + 1
+
+
+@pytest.mark.parametrize("credit", [0, MAX_CREDIT_BYTES])
+def test_a_client_that_begins_handshakes_again_and_again_is_cut(tmp_path: Path, credit: int) -> None:
+    rig = Rig(tmp_path)  # of which its peer is not used: Python's cannot begin a handshake again
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_max_proto_version(SSL.TLS1_2_VERSION)
+    server, peer = SSL.Connection(rig.tls.get_context(), None), SSL.Connection(context, None)
+    server.set_accept_state()
+    peer.set_connect_state()
+    for _ in range(3):
+        for one, other in ((peer, server), (server, peer)):
+            with suppress(SSL.WantReadError):
+                one.do_handshake()
+            with suppress(SSL.WantReadError):
+                other.bio_write(one.bio_read(1 << 16))
+    records = TlsRecords(server, rig.client, rig.above, None, new_buffer(BUFFER_BYTES))
+    assert peer.renegotiate()
+    with pytest.raises(SSL.WantReadError):
+        peer.do_handshake()
+    records._credit = credit
+    commands = records.handle_event(data_received(rig.client, peer.bio_read(1 << 16)))
+    assert isinstance(commands[0], SendData)  # the alert that refuses it
+    assert any(isinstance(command, Abort) for command in commands) is not bool(credit)
+
+
+@pytest.mark.parametrize("broken", [b"\x17\x03\x03\0\x20" + bytes(32), b"GET / HTTP/1.1\r\n\r\n"])
+def test_what_is_dripped_to_a_client_that_broke_the_connection_is_thrown_away(rig: Rig, broken: bytes) -> None:
+    rig.give(broken)
+    assert rig.records.encryptor(b"a drip") == b""
+
+
+def test_a_client_that_breaks_the_connection_with_what_has_it_held_leaves_nothing_behind(tmp_path: Path) -> None:
+    files = write_certificate(tmp_path, "a", "a.example")
+
+    async def scenario() -> None:
+        async with fronted(site={"certificate": files}) as rig:
+            reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            peer = client_context(files).wrap_bio(incoming, outgoing, server_hostname="a.example")
+            while True:
+                try:
+                    peer.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    writer.write(outgoing.read())
+                    incoming.write(await reader.read(1 << 16))
+            peer.write(b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Do: tarpit\r\n\r\n")
+            writer.write(outgoing.read() + b"GET / HTTP/1.1\r\n\r\n")
+            await rest(reader)
+            await until(lambda: not rig.front.stat("connections"))
+            assert rig.front._runtime is not None
+            assert not rig.front._runtime.connections
+            assert not rig.events.errors
+            writer.close()
+
+    run(scenario())

@@ -2,7 +2,7 @@
 
 Takes the place of `layer.TlsLayer` once that has nothing left to do. What OpenSSL has to say goes before what is said because of
 what was read. A goodbye (close_notify) ends what is read; what follows it is thrown away. A record of no known key ends the
-connection.
+connection, and so do changes of keys and refused handshakes that come with little data.
 """
 
 from __future__ import annotations
@@ -29,6 +29,15 @@ from proxyguard.core.connection_facts import ConnectionFacts
 BUFFER_BYTES: Final = 16 * 1024
 """Room for the plain bytes of one record; records are taken out in pieces of this size too."""
 
+UPDATE_BYTES: Final = 1024
+"""Of data that let a client change its keys once (KeyUpdate, RFC 8446 section 4.6.3), which takes 13 µs, a record 1 to 2;
+clients do so once in gigabytes, if at all."""
+
+MAX_CREDIT_BYTES: Final = 64 * UPDATE_BYTES
+"""What a connection begins with, and has at most."""
+
+_ELSEWHERE: Final[Any] = ffi.new("char **")  # where OpenSSL puts the place of what a BIO holds
+
 _OPEN: Final = 0
 _OVER: Final = 1
 _BROKEN: Final = 2
@@ -49,14 +58,14 @@ class TlsEncryptor:
     def __call__(self, data: bytes, /) -> bytes:
         """These bytes as records, which OpenSSL makes one at a time, behind whatever else it has for the client.
 
-        Of a client that is gone nobody reads them.
+        None of a client that is gone or has broken the connection: nobody would read them.
         """
         rest: Any = data
         left = len(data)
         while left:
             size: int = lib.SSL_write(self._ssl, rest, left)
             if size <= 0:
-                with suppress(SSL.ZeroReturnError, SSL.SysCallError):
+                with suppress(SSL.Error):
                     self._tls._raise_ssl_error(self._ssl, size)  # noqa: SLF001
                 break
             left -= size
@@ -77,7 +86,9 @@ class TlsEncryptor:
 class TlsRecords:
     """The records of one connection; `facts`, if any, are told how long the first is."""
 
-    __slots__ = ("_buffer", "_child", "_client", "_facts", "_into_tls", "_is_closed", "_ssl", "_state", "_tls", "encryptor")
+    __slots__ = (
+        "_buffer", "_child", "_client", "_credit", "_facts", "_into_tls", "_is_closed", "_ssl", "_state", "_tls", "encryptor",
+    )  # fmt: skip
 
     def __init__(self, tls: SSL.Connection, client: Client, child: Layer, facts: ConnectionFacts | None, buffer: Any) -> None:
         """`buffer` is as that of a TlsEncryptor."""
@@ -91,6 +102,8 @@ class TlsRecords:
         self._into_tls: Any = tls._into_ssl  # noqa: SLF001
         self._state = _OVER if tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN else _OPEN
         self._is_closed = False
+        self._credit = MAX_CREDIT_BYTES
+        lib.SSL_clear_mode(self._ssl, lib.SSL_MODE_AUTO_RETRY)  # SSL_read returns after each record without data
 
     def handle_event(self, event: Event) -> list[Command]:
         """As a layer, but all commands at once."""
@@ -108,7 +121,7 @@ class TlsRecords:
             return []
         plain = self._read(data)
         found: list[Command] = []
-        self._say(b"", found)
+        self._spend(32 * self._say(b"", found))  # alerts of a handshake that is refused, say, which nobody need read
         if plain:
             found += self._sealed(self._child.handle_event(data_received(self._client, plain)))
         if self._state == _BROKEN:
@@ -126,14 +139,25 @@ class TlsRecords:
         while True:
             size: int = lib.SSL_read(ssl, buffer, BUFFER_BYTES)
             if size <= 0:
+                if lib.SSL_get_error(ssl, size) != WANT_READ:
+                    self._state = self._end_of(size)
+                elif lib.BIO_get_mem_data(self._into_tls, _ELSEWHERE):
+                    self._spend(UPDATE_BYTES)
+                    if self._state == _OPEN:
+                        continue
                 break
             if facts is not None and facts.first_record < 0:
                 facts.first_record = size
             piece: bytes = ffi.buffer(buffer, size)[:]
             plain = plain + piece if plain else piece
-        if lib.SSL_get_error(ssl, size) != WANT_READ:
-            self._state = self._end_of(size)
+        self._credit = min(MAX_CREDIT_BYTES, self._credit + len(plain))
         return plain
+
+    def _spend(self, size: int) -> None:
+        """Have the connection pay for work that brought no data."""
+        self._credit -= size
+        if self._credit < 0:
+            self._state = _BROKEN
 
     def _end_of(self, result: int) -> int:
         """Why no more can be read. Empties OpenSSL's list of errors, too, in which it would be found by another connection."""
@@ -161,7 +185,8 @@ class TlsRecords:
             found.append(command)
         return found
 
-    def _say(self, data: bytes, found: list[Command]) -> None:
+    def _say(self, data: bytes, found: list[Command]) -> int:
         records = self.encryptor(data)
         if records:
             found.append(send_data(self._client, records))
+        return len(records)
