@@ -38,7 +38,7 @@ NOT_COMPILED := --ignore-glob=tests/cli/test_[!d]* $(addprefix --ignore=tests/,s
 	test_architecture.py test_build_hook.py test_container.py test_contributing.py test_every_edit_loads.py test_links.py test_makefile.py test_mutants.py test_prose.py \
 	test_reference.py test_structure.py test_wheel.py test_workflows.py)
 
-.PHONY: help setup compiled run site test test-all test-fast test-long test-compiled mutants lint format docs bench beside profile held tracked corpus weights abuse fuzz fuzz-api fingerprints range range-gates peers accuracy e2e chaos soak image lock clean
+.PHONY: help setup compiled run site test test-fast test-long test-compiled mutants lint format docs bench beside profile held tracked corpus weights abuse fuzz fuzz-api fingerprints range range-gates peers accuracy e2e chaos soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -73,14 +73,12 @@ run: setup  ## Run the firewall with the bundled rules; UPSTREAM= and PORT= choo
 site: setup  ## Run the sample site alone, on SITE_PORT.
 	@exec $(PYTHON_IN_VENV) -m proxyguard.tools.sample_site --port $(SITE_PORT)
 
+# WHOLE=1 adds what `make test-long` runs, and leaves out what is costly, which .ci/run has `make test-compiled` do.
 test: setup  ## Run the tests that need no browser and no root (under 3 minutes).
-	$(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end -m 'not long' $(ARGS)
+	$(if $(WHOLE),ALL_EXAMPLES=1 )$(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end -m '$(if $(WHOLE),not costly,not long)' $(ARGS)
 
 test-long: setup  ## Run the rest: whole commands over whole rule sets, documented examples, all random examples (five minutes).
 	ALL_EXAMPLES=1 $(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end -m 'long or hypothesis' $(ARGS)
-
-test-all: setup  ## Run both of them at once, which saves what they have in common (as .ci/run does; five minutes).
-	ALL_EXAMPLES=1 $(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end $(ARGS)
 
 test-fast: setup  ## Run the tests of the pure core: rules, engine, limits, parsers, guard (20 seconds).
 	$(PYTHON_IN_VENV) $(PYTEST) $(FAST) $(ARGS)
