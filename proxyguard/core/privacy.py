@@ -12,6 +12,9 @@ from typing import Any, Final
 
 DAY_SECONDS: Final = 86_400.0
 
+SECRET_FIELDS: Final = frozenset({b"cookie", b"set-cookie", b"authorization", b"proxy-authorization"})
+"""Header fields whose values nothing writes down, or remembers."""
+
 
 class PrivacyPreset(StrEnum):
     """How much records say of people."""

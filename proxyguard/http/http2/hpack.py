@@ -14,6 +14,7 @@ from hpack.exceptions import HPACKError
 from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
 
+from proxyguard.core.privacy import SECRET_FIELDS
 from proxyguard.http.http2.errors import BoundExceeded, ConnectionFault, ErrorCode
 
 Field = tuple[bytes, bytes]
@@ -38,10 +39,6 @@ _STATIC: Final[tuple[Field, ...]] = ((b"", b""), *vars(HeaderTable)["STATIC_TABL
 _STATIC_FIELDS: Final = {field: index for index, field in reversed(list(enumerate(_STATIC))) if index}
 _STATIC_NAMES: Final = {field[0]: index for index, field in reversed(list(enumerate(_STATIC))) if index}
 _FIRST_DYNAMIC: Final = len(_STATIC)
-
-_NEVER_INDEXED: Final = frozenset({b"set-cookie", b"cookie", b"authorization"})
-"""Secrets: neither we nor anyone further on may put them into a table that others' guesses are measured against
-(RFC 7541 section 7.1.3)."""
 
 _VOLATILE: Final = frozenset({
     b"age", b"content-length", b"content-range", b"etag", b"expires", b"last-modified", b"location", b"content-location",
@@ -106,7 +103,7 @@ class FieldDecoder:
                     name, place = self._read_string(block, place)
                 if name == b":path":
                     self.path_form = LITERAL | byte
-                value, place = self._read_string(block, place)
+                value, place = self._read_string(block, place, remembers=name not in SECRET_FIELDS)
                 field = (name, value)
                 if incremental:
                     size = len(name) + len(value) + ENTRY_BYTES
@@ -142,7 +139,7 @@ class FieldDecoder:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR)
         return self._entries[-back]
 
-    def _read_string(self, block: bytes, place: int) -> tuple[bytes, int]:
+    def _read_string(self, block: bytes, place: int, *, remembers: bool = True) -> tuple[bytes, int]:
         byte = block[place]
         length = byte & 0x7F
         place += 1
@@ -153,7 +150,7 @@ class FieldDecoder:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR)
         text = block[place:stop]
         if byte & 0x80:
-            text = _remembered(text) if length <= REMEMBERED_BYTES else decode_huffman(text)
+            text = _remembered(text) if remembers and length <= REMEMBERED_BYTES else decode_huffman(text)
             if length >= len(text):
                 self.is_wasteful = True
         return text, stop
@@ -205,7 +202,7 @@ class FieldEncoder:
             name, value = field
             if name in _VOLATILE or (size := len(name) + len(value) + ENTRY_BYTES) > self._limit >> 1:
                 parts.append(_literal_name(name, 0x00, 4) + _plain(value))
-            elif name in _NEVER_INDEXED:
+            elif name in SECRET_FIELDS:  # nobody further on may measure guesses by them either (RFC 7541 section 7.1.3)
                 parts.append(_literal_name(name, 0x10, 4) + _plain(value))
             else:
                 parts.append(_literal_name(name, 0x40, 6) + _plain(value))
@@ -254,8 +251,12 @@ def _indexed(index: int) -> bytes:
     return _integer(index, 0x80, 7)
 
 
-@lru_cache(maxsize=1024)
 def _literal_name(name: bytes, mark: int, bits: int) -> bytes:
+    return _known_name(name, mark, bits) if len(name) <= REMEMBERED_BYTES else bytes((mark,)) + _plain(name)
+
+
+@lru_cache(maxsize=1024)
+def _known_name(name: bytes, mark: int, bits: int) -> bytes:
     index = _STATIC_NAMES.get(name)
     return _integer(index, mark, bits) if index is not None else bytes((mark,)) + _plain(name)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Final, NamedTuple, assert_never
 
 from proxyguard.core.address import Network
+from proxyguard.core.privacy import SECRET_FIELDS
 from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request, Values, path_of
 from proxyguard.policy.compile.cooperative import YieldControl, never_yield
@@ -38,9 +39,6 @@ MAX_VALUE_BYTES: Final = 256
 
 MAX_LINES: Final = 1024
 """Header lines whose facts a policy remembers, at most 400 KiB; then it begins anew, and asks what each field remembers."""
-
-SECRETS: Final = frozenset({b"cookie", b"authorization", b"proxy-authorization"})
-"""Fields whose values nothing keeps."""
 
 MAX_HASHED_NETWORKS: Final = 1000
 """Longer lists are the same only when they are one object: comparing them would hold the interpreter."""
@@ -77,9 +75,9 @@ class FieldIndex(NamedTuple):
 
 
 def field_index(
-    tests: Iterable[tuple[Test, int]], yield_control: YieldControl, row: FieldType, reading: SiteReading
+    tests: Iterable[tuple[Test, int]], yield_control: YieldControl, row: FieldType, reading: SiteReading, *, is_secret: bool
 ) -> FieldIndex:
-    """Raises PolicyError when a pattern cannot be compiled."""
+    """Of a secret no value is kept. Raises PolicyError when a pattern cannot be compiled."""
     texts: list[tuple[TextKind, bytes, int]] = []
     bounds: list[tuple[AtLeast | AtMost, int]] = []
     present: list[int] = []
@@ -102,7 +100,8 @@ def field_index(
     if texts:
         read = reading_of(row, reading)
         if read is None:
-            by_text = TextIndex(texts, yield_control).finder(remembers=not row.of_path)  # facts of paths are remembered together
+            remembers = not row.of_path and not is_secret  # facts of paths are remembered together
+            by_text = TextIndex(texts, yield_control).finder(remembers=remembers)
         else:
             by_text = path_finder(texts, read, yield_control)
     by_number = _number_finder(bounds, lenient=row.is_lenient) if bounds else None
@@ -262,7 +261,7 @@ class FactTable:
             indexes = _indexes(about, yield_control, row, reading)
             if row.of_client:
                 indexes = {
-                    name: each if name in SECRETS else self._remembered(kind, name, each) for name, each in indexes.items()
+                    name: each if _is_secret(kind, name) else self._remembered(kind, name, each) for name, each in indexes.items()
                 }
             if kind == FieldKind.HEADER:
                 self._headers = indexes
@@ -304,7 +303,7 @@ class FactTable:
         facts: set[int] = set()
         _collect_values(index.present, index.find, (value,), facts)
         found = tuple(facts)
-        if lower not in SECRETS and len(value) <= MAX_VALUE_BYTES:  # names that rules ask for are short
+        if lower not in SECRET_FIELDS and len(value) <= MAX_VALUE_BYTES:  # names that rules ask for are short
             if len(self._lines) >= MAX_LINES:
                 self._lines.clear()
             self._lines[line] = found
@@ -346,7 +345,14 @@ def _indexes(
     for test, number in tests:
         if not isinstance(test.matcher, InNetworks):
             by_name.setdefault(read_name(row, test.field.name.encode(), reading), []).append((test, number))
-    return {name: field_index(about, yield_control, row, reading) for name, about in by_name.items()}
+    return {
+        name: field_index(about, yield_control, row, reading, is_secret=_is_secret(row.kind, name))
+        for name, about in by_name.items()
+    }
+
+
+def _is_secret(kind: str, name: bytes) -> bool:
+    return kind == FieldKind.COOKIE or (kind == FieldKind.HEADER and name in SECRET_FIELDS)
 
 
 def _collectors(row: FieldType, indexes: Mapping[bytes, FieldIndex], reading: SiteReading) -> Iterator[Collector]:

@@ -9,6 +9,7 @@ from hpack import Decoder, Encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxyguard.http.http2 import hpack
 from proxyguard.http.http2.errors import BoundExceeded, ConnectionFault, ErrorCode
 from proxyguard.http.http2.hpack import TABLE_BYTES, Field, FieldDecoder, FieldEncoder
 from tests.examples import examples
@@ -138,6 +139,17 @@ def test_repeated_fields_become_short_and_secrets_stay_out_of_the_table() -> Non
     assert encoder.encode([(b"set-cookie", b"a=b")]) == b"\x1f\x28\x03a=b"
     assert (b"set-cookie", b"a=b") not in encoder._numbers
     assert encoder.encode([(b"etag", b'"x"')]) == b'\x0f\x13\x03"x"'
+
+
+def test_what_others_compress_is_remembered_but_for_secrets_and_long_names() -> None:
+    names = (b"x-kind", b"cookie", b"set-cookie", b"authorization", b"proxy-authorization")
+    before = hpack._remembered.cache_info().currsize
+    block = Encoder().encode([(name, b"a-value-of-" + name) for name in names], huffman=True)
+    assert len(FieldDecoder(10_000, 100).decode(block)) == len(names)
+    assert hpack._remembered.cache_info().currsize - before == 2  # the name and the value of x-kind; others' names are numbers
+    known = hpack._known_name.cache_info().currsize
+    FieldEncoder().encode([(b"x" * 5000, b"1"), (b"x-short", b"1")])
+    assert hpack._known_name.cache_info().currsize - known == 1
 
 
 def test_a_client_that_wants_no_table_gets_none() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import random
 
 from proxyguard.core.decision import Reject
@@ -71,6 +73,11 @@ def test_what_is_remembered_of_a_value_is_what_would_be_found_again() -> None:
 
 def test_cookies_and_credentials_are_not_remembered() -> None:
     names = ("cookie", "authorization", "proxy-authorization", "x-kind")
-    table = FactTable([text(f"header.{name}", TextKind.CONTAINS, "secret") for name in names])
-    table.of(request(headers=tuple((name, "a secret of mine") for name in names)))
-    assert {key: [*known] for key, known in table._values.items()} == {("header", b"x-kind"): [b"a secret of mine"]}
+    tests = [text(f"header.{name}", TextKind.CONTAINS, "secret") for name in names]
+    table = FactTable([*tests, text("cookie.session", TextKind.CONTAINS, "secret")])
+    table.of(request(headers=tuple((name, f"session=a secret of mine in {name}") for name in names)))
+    kept = b"session=a secret of mine in x-kind"
+    assert {key: [*known] for key, known in table._values.items()} == {("header", b"x-kind"): [kept]}
+    caches = [each for each in gc.get_objects() if isinstance(each, functools._lru_cache_wrapper)]
+    keys = [key for cache in caches for part in gc.get_referents(cache) if isinstance(part, dict) for key in part]
+    assert [key for key in keys if "secret of mine" in repr(key)] == [(kept,)]
