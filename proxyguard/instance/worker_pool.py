@@ -266,12 +266,15 @@ class WorkerPool:
                     self._fill(slot, process)
                     if old is not None and old.is_running:
                         self._let_go(slot, old)
+                    late: dict[str, dict[str, Any]] = {}
                     if told != self._told or self._is_behind:  # what it read when it began may be of before
-                        await process.try_command("settings", {"file": str(self._assignment)})
-                        for name in self._standing:
-                            await process.try_command(name, self._standing[name])
-                    if installs != self._installs and await process.try_command("install", {"file": str(self._policy)}) is None:
-                        await process.stop(1.0)  # `_keep_running` starts another, with the rules in force
+                        late = {"settings": {"file": str(self._assignment)}, **self._standing}
+                    if installs != self._installs:
+                        late["install"] = {"file": str(self._policy)}
+                    for name, arguments in late.items():
+                        if await process.try_command(name, arguments) is None:
+                            await process.stop(1.0)  # `_keep_running` starts another, with what is in force
+                            break
         except BaseException:
             if not is_up:
                 process.kill()

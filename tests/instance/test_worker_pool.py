@@ -111,9 +111,13 @@ class ListeningWorker:
     def terminate(self) -> None:
         self.ended = True
 
+    async def stop(self, _seconds: float) -> None:
+        self.ended = True
 
-def test_a_worker_that_starts_while_settings_change_and_rules_act_again_has_both(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_a_worker_that_starts_while_settings_change_and_rules_act_again_has_both_or_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hears: bool
 ) -> None:
     pool = WorkerPool(Settings(), SECRETS, tmp_path, [], Metrics())
     pool._sockets = [()]
@@ -124,6 +128,7 @@ def test_a_worker_that_starts_while_settings_change_and_rules_act_again_has_both
         assert (worker.settings, worker.standing) == (Settings(), {"shadow": {"until": 5e9}})
         await pool.apply(CLOSED)
         await pool.broadcast("shadow", {"until": 0.0})
+        worker.hears = hears
         return True
 
     async def run() -> None:
@@ -133,7 +138,7 @@ def test_a_worker_that_starts_while_settings_change_and_rules_act_again_has_both
     monkeypatch.setattr(pool, "_came_up", came_up)
     asyncio.run(run())
     worker: Any = pool._processes[0]
-    assert (worker.settings, worker.standing) == (CLOSED, {"shadow": {"until": 0.0}})
+    assert ((worker.settings, worker.standing) == (CLOSED, {"shadow": {"until": 0.0}}), worker.ended) == (hears, not hears)
 
 
 @pytest.mark.parametrize("hears", [True, False])
