@@ -231,7 +231,7 @@ class Tally:
         known = self._known.get(client.number) or self._learn(client)
         if is_protected:
             self._observe_bucket(now).add(known.client)
-            if not decision.forwards:
+            if decision.refuses:
                 self._count(Mode.ENFORCE, decision.rule, now, known, is_protected=True)
         for rule in stopped or ():
             self._count(Mode.SHADOW, rule, now, known, is_protected=is_protected)

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Address
-from proxyguard.core.decision import PASS, Decision, Mode, Reject, ShadowHit
+from proxyguard.core.decision import PASS, Decision, Mode, Prove, Reject, ShadowHit
 from proxyguard.telemetry.shadow import MAX_RULES, TOP, WINDOW_SECONDS, Tally, TallyWindow
 
 SECRET = b"s" * 32
@@ -71,6 +71,12 @@ def test_enforced_rules_are_tallied_for_protected_clients_only() -> None:
     made.observe(client(2), "anonymous", refused)
     assert whole(made).enforce["a"].protected.count() == 1
     made.forget("a", Mode.ENFORCE)
+    assert whole(made).enforce == {}
+
+
+def test_a_protected_client_that_is_sent_for_a_jar_is_not_hurt() -> None:
+    made = tally()
+    made.observe(client(1), "signed-in", Decision(action=Prove(), rule="a"))
     assert whole(made).enforce == {}
 
 
