@@ -362,10 +362,10 @@ class Worker:
         return {}
 
     async def _try_restriction(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """How many clients each allowance would have touched within the last hour."""
+        """How often each client asked within the last hour for what each allowance is about."""
         recent, now = self.guard.restrictions.recent, CLOCK()
-        tried = [recent.try_out(allowance_from(plain), now) for plain in arguments["allowances"]]
-        return {"tried": [list(each) for each in tried], "not_kept": recent.not_kept(now)}
+        reads = [recent.reads(allowance_from(plain), now) for plain in arguments["allowances"]]
+        return {"reads": [list(each) for each in reads], "not_kept": recent.not_kept(now)}
 
     async def broadcast(self, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         """Carry out a command as if it came by the control socket; for a controller in this process."""
