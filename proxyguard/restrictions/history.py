@@ -122,10 +122,7 @@ class RequestHistory:
 
 
 def tried(allowance: Allowance, several: Sequence[Reads]) -> Tried:
-    """Whom a limit would have touched, had it been there for the last hour and nobody changed their ways.
-
-    `several` is what all workers saw: a client is known by what they saw together.
-    """
+    """Whom a limit would have touched in the last hour had nobody changed their ways, by what all workers saw together."""
     hour: Counter[str] = Counter()
     touched: set[str] = set()
     for start in {start for reads in several for start in reads.pieces}:
