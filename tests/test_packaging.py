@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 from proxyguard.cli import COMMANDS, main
 from proxyguard.core.address import Prefixes
+from proxyguard.core.decision import STOPPING
 from proxyguard.core.origin_settings import Identity, OriginTables
 from proxyguard.core.settings import Settings, StoreChoice
 from proxyguard.core.units import parse_duration
@@ -190,6 +191,12 @@ def test_rules_of_prometheus_ask_for_metrics_that_there_are(path: Path) -> None:
         for rule in group["rules"]:
             asked = set(re.findall(r"[a-z_]*:?\bproxyguard_[a-z_]+(?::[a-z0-9_]+)?", rule["expr"]))
             assert asked <= exported | recorded, rule["expr"]
+
+
+@pytest.mark.parametrize("path", [*RULES, PACKAGING / "grafana/proxyguard.json"], ids=lambda path: path.stem)
+def test_what_is_counted_as_refused_is_all_that_stops_a_client(path: Path) -> None:
+    for actions in re.findall(r'action=~\\?"([^"\\]+)', path.read_text()):
+        assert set(actions.split("|")) == STOPPING
 
 
 def read(path: Path) -> list[dict[str, Any]]:

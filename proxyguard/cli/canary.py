@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Final
 import click
 from rich.table import Table
 
+from proxyguard.cli.as_configured import as_configured
 from proxyguard.cli.audit_lookup import find_record, lines_backwards, log_files
 from proxyguard.cli.echo import echo
 from proxyguard.cli.options import Decorator, config_option, fail, json_option, settings_or_exit
@@ -56,7 +57,7 @@ audit_option: Decorator = click.option(
 @audit_option
 @config_option
 @json_option
-def trace_canary(text: str, directory: Path, audit: Path | None, config: Path | None, *, as_json: bool) -> None:
+def trace_canary(text: str, audit: Path | None, config: Path | None, *, as_json: bool, **_settings: object) -> None:
     """Say when a canary was handed out, by which rule, and under which reference.
 
     TOKEN is the canary, an e-mail address that holds it, or - for a text on standard input, such as a published data set, of
@@ -80,7 +81,7 @@ def trace_canary(text: str, directory: Path, audit: Path | None, config: Path | 
             "error: there is no canary of this key\n"
             f"  hint: a canary is {TOKEN_CHARACTERS} hexadecimal digits; key_secret must be what it was when it was handed out"
         )
-    names = _rule_names(directory)
+    names = _rule_names(as_configured(config))
     log = _log(settings, audit)
     rows = [_traced(token, read, names, log) for token, read in found.items()]
     for row in rows:
@@ -128,7 +129,7 @@ def list_canaries(audit: Path | None, most: int, config: Path | None, *, as_json
 
 def _canaries(settings: Settings) -> Canaries:
     if not settings.key_secret:
-        fail("error: there is no key_secret\n  hint: name the settings of the instance: --config FILE")
+        fail("error: there is no key_secret\n  hint: canaries are made with it: name the settings that have it, --config FILE")
     return Canaries(settings.key_secret.encode())
 
 
@@ -136,9 +137,9 @@ def _log(settings: Settings, audit: Path | None) -> Path | None:
     return audit or (None if settings.audit.path == "-" else Path(settings.audit.path))
 
 
-def _rule_names(directory: Path) -> dict[bytes, str]:
+def _rule_names(settings: Settings) -> dict[bytes, str]:
     """Names of rules by their marks; none when the rules cannot be read, which holds up no trace."""
-    policy = loaded_or_usage(directory).policy
+    policy = loaded_or_usage(settings.rules, settings.preset).policy
     rule_sets = () if policy is None else policy.rule_sets
     return {rule_mark(rule.name): rule.name for rule_set in rule_sets for rule in rule_set.rules}
 

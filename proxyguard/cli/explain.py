@@ -73,7 +73,7 @@ TELL_SECONDS: Final = 2.0
 @click.option("--batch", type=click.File("rb"), help="JSON lines, one request each; - is standard input.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON for another program.")
 def explain(
-    directory: Path, client: str, method: str | None, scheme: str | None, host: str | None, path: str | None,
+    client: str, method: str | None, scheme: str | None, host: str | None, path: str | None,
     user_agent: str | None, headers: tuple[str, ...], connection: tuple[str, ...], curl: str | None, given: tuple[str, ...],
     reference: str | None, audit: Path | None, config: Path | None, robots_txt: Path | None, batch: Any, *, as_json: bool,
     **_settings: object,
@@ -99,7 +99,7 @@ def explain(
     if sum(source is not None for source in (curl, reference, batch)) > 1:
         raise click.UsageError("--curl, --reference and --batch exclude each other: give one of them")
     if reference is not None:
-        _explain_reference(directory, reference.strip().lower(), audit, config, as_json=as_json)
+        _explain_reference(reference.strip().lower(), audit, config, as_json=as_json)
         return
     refuse_mistaken(client, "--client")
     try:
@@ -204,7 +204,7 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _explain_reference(directory: Path, reference: str, audit: Path | None, config: Path | None, *, as_json: bool) -> None:
+def _explain_reference(reference: str, audit: Path | None, config: Path | None, *, as_json: bool) -> None:
     """Look a reference up in the audit log, and show its record."""
     is_of_instance = audit is None or config is not None
     if audit is None:
@@ -234,7 +234,7 @@ def _explain_reference(directory: Path, reference: str, audit: Path | None, conf
     if found.record.get("kind") == SUMMED:
         show_sum(found.record, reference, str(found.file), as_json=as_json)
         return
-    show_record(found.record, str(found.file), directory, as_json=as_json)
+    show_record(found.record, str(found.file), as_configured(config), as_json=as_json)
 
 
 def _tell_instance(config: Path | None, reference: str, rule: str) -> None:

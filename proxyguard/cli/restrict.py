@@ -99,8 +99,6 @@ def preview(instance: RunningInstance, name: str | None, classes: tuple[str, ...
         echo(f"not looked at: {', '.join(answer['left_out'])}; so at most that many")
     elif not answer["exact"]:
         echo("counted by parts of the site, of which its paths are a part: so at most that many")
-    if answer["workers"] > 1:
-        echo(f"a client that several of the {answer['workers']} workers served is counted by each")
 
 
 @restrict.command()

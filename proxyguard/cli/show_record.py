@@ -17,6 +17,7 @@ from proxyguard.core.address import Address
 from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE, SWITCH_RULE, UNASKED
 from proxyguard.core.pseudonym import PATTERN
 from proxyguard.core.request import Request
+from proxyguard.core.settings import Settings
 from proxyguard.core.units import format_time
 from proxyguard.core.yaml.nodes import Mapping, Sequence
 from proxyguard.policy.compile.conditions import NO_TAGS
@@ -63,12 +64,12 @@ _NO_RULE: Final = {
 }
 
 
-def show_record(record: dict[str, Any], file: str, directory: Path, *, as_json: bool) -> None:
-    """Write a record and its rule to standard output."""
+def show_record(record: dict[str, Any], file: str, settings: Settings, *, as_json: bool) -> None:
+    """Write a record and its rule, as the settings have it, to standard output."""
     if record.get("rule") == UNASKED:
         _show_unasked(record, file, as_json=as_json)
         return
-    loaded = loaded_or_usage(directory)
+    loaded = loaded_or_usage(settings.rules, settings.preset)
     rule = _rule(loaded.policy, str(record.get("rule", "")))
     tests = _tests(rule, record) if rule else []
     text = rule_text(read_source(rule.place.file), rule) if rule else []
@@ -83,7 +84,7 @@ def show_record(record: dict[str, Any], file: str, directory: Path, *, as_json: 
         return
     echo("\n".join(_in_words(record, file)))
     if rule is None:
-        echo(_why_no_rule(record, loaded.policy, directory))
+        echo(_why_no_rule(record, loaded.policy, settings.rules))
         return
     echo(f"rule, as it is now: {rule.place}")
     echo("\n".join(f"  | {line}" for line in text))

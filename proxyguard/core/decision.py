@@ -213,6 +213,8 @@ class EndTime(NamedTuple):
 FORWARDING: Final = frozenset((Allow, Pass, Delay, Mask, Uniform))
 """The actions that let a request go on."""
 
+NOT_REFUSING: Final = FORWARDING | {Prove}
+
 
 @dataclass(init=False, unsafe_hash=True, slots=True)
 class Decision:
@@ -272,6 +274,11 @@ class Decision:
     def forwards(self) -> bool:
         """Whether the request goes to the upstream (perhaps after a delay)."""
         return type(self.action) in FORWARDING
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the client is kept from what it asked for; `prove` only sends it there again, with a cookie."""
+        return type(self.action) not in NOT_REFUSING
 
 
 PASS_BY_DEFAULT: Final = Decision(action=PASS)

@@ -272,7 +272,7 @@ class Guard:
             if item is not None and self._campaigns is not None:
                 self._campaigns.observe(item, ticket, served, now)
         if self._talkers is not None:
-            refused = 0 if decision.forwards else 1
+            refused = 1 if decision.refuses else 0
             rule = "" if decision.rule == DEFAULT_RULE else decision.rule
             self._talkers.observe(ticket.request, rule, refused, served.bytes_sent, served.upstream_seconds)
         if self._tracer is not None:

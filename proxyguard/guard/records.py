@@ -60,7 +60,7 @@ class Recorder:
 
 def is_flagged(decision: Decision) -> bool:
     """Whether a client was refused, or something speaks against it: points, tags of rules, a rule in shadow."""
-    return bool(not decision.forwards or decision.score or decision.shadow or given_tags(decision))
+    return bool(decision.refuses or decision.score or decision.shadow or given_tags(decision))
 
 
 def is_plain_pass(decision: Decision) -> bool:

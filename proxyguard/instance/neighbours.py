@@ -1,4 +1,4 @@
-"""The state of what an instance depends on, as `status` shows it: upstreams and the store; of several workers the worst."""
+"""The state of what an instance needs, as `status` shows it: upstreams, store, certificates; of several workers the worst."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from proxyguard.core.settings import Neighbour
+from proxyguard.core.units import format_time
 from proxyguard.telemetry.metrics import Metrics
 
 
@@ -15,11 +16,16 @@ def store_state(counts: Metrics) -> dict[str, Any]:
     return {} if up is None or changed is None else {"up": bool(up[1]()), "since": changed[1]()}
 
 
+def certificate_state(ends: float, now: float) -> str:
+    """When a certificate ends, or that it has; both Unix seconds."""
+    return f"{'ends' if now < ends else 'ENDED'} {format_time(ends)} UTC"
+
+
 def worst_store(states: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Of several workers: down if it is for one, since the first lost it."""
-    known = [state for state in states if state]
+    """Of several workers: down if it is for one, since the first lost it; up since the last has it again."""
+    known = sorted((state for state in states if state), key=lambda state: float(state["since"]))
     down = [state for state in known if not state["up"]]
-    return min(down or known, key=lambda state: float(state["since"]), default={})
+    return down[0] if down else known[-1] if known else {}
 
 
 def worst_audit(states: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from proxyguard import __version__
@@ -20,13 +20,13 @@ from proxyguard.instance.control.order_log import OrderLog
 from proxyguard.instance.control.server import Command, ControlServer
 from proxyguard.instance.control.socket_file import control_path
 from proxyguard.instance.controller import Controller
-from proxyguard.instance.economy import joined
 from proxyguard.instance.loaded_rules import LoadedRules
 from proxyguard.instance.neighbours import missing, worst_audit, worst_store, worst_upstreams
 from proxyguard.instance.own_folder import OwnFolder
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.process import LoopSignals, StopRequests
 from proxyguard.instance.settings_reloader import ReadSettings
+from proxyguard.instance.status_counts import summed
 from proxyguard.instance.worker_pool import WorkerPool
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.open import MemoryBackend, open_backend
@@ -162,7 +162,7 @@ class Supervisor:
             "policy": workers[0]["policy"] if workers else "",
             "rules": dict(self._counts.rules),
             **self._controller.status(),
-            "front": _summed(worker["front"] for worker in workers),
+            "front": summed(worker["front"] for worker in workers),
             "upstreams": worst_upstreams(worker["upstreams"] for worker in workers),
             "upstream_errors_last_minute": sum(worker["upstream_errors_last_minute"] for worker in workers),
             "store": worst_store(worker["store"] for worker in workers),
@@ -171,20 +171,8 @@ class Supervisor:
             "workers": [worker["pid"] for worker in workers],
             "restarts": self._pool.restarts,
             "connections": sum(worker["connections"] for worker in workers),
-            "requests": sum(worker["requests"] for worker in workers),
+            **self._pool.counts(),
             "tarpits": sum(worker["tarpits"] for worker in workers),
             "latencies": quantiles(answer["latencies"] for answer in answers),
             "audit": worst_audit(worker["audit"] for worker in workers),
-            "tarpit_seconds": round(sum(worker["tarpit_seconds"] for worker in workers), 1),
-            "economy": joined([worker["economy"] for worker in workers]),
-            "internal_errors": _summed(worker["internal_errors"] for worker in workers),
         }
-
-
-def _summed(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """What each worker counts, of all of them together."""
-    total: dict[str, int] = {}
-    for part in parts:
-        for name, count in part.items():
-            total[name] = total.get(name, 0) + count
-    return total

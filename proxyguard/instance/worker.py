@@ -22,7 +22,6 @@ from proxyguard.core.build_info import BUILD_KIND
 from proxyguard.core.decision import Mode
 from proxyguard.core.instance_secrets import Secrets
 from proxyguard.core.settings import Listen, Settings
-from proxyguard.core.units import format_time
 from proxyguard.instance.assembly import assemble
 from proxyguard.instance.background import working_thread, yield_control
 from proxyguard.instance.clock_watch import watch_clock
@@ -33,7 +32,7 @@ from proxyguard.instance.deploy import compile_sites
 from proxyguard.instance.economy import economy
 from proxyguard.instance.learned_commands import LearnedCommands
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected
-from proxyguard.instance.neighbours import missing, store_state
+from proxyguard.instance.neighbours import certificate_state, missing, store_state
 from proxyguard.instance.policy_transfer import join, read_parts
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, Store
@@ -261,7 +260,7 @@ class Worker:
             "upstream_errors_last_minute": self.counts.recent_errors.total(CLOCK()),
             "store": store_state(self.counts),
             "bounds": self._front.bounds_in_force,
-            "certificates": [f"ends {format_time(ends)} UTC" for ends in self._front.certificate_ends()],
+            "certificates": [certificate_state(ends, CLOCK.wall(CLOCK())) for ends in self._front.certificate_ends()],
             "connections": self.counts.connections,
             "requests": self.counts.requests,
             "tarpits": self.counts.tarpits,
@@ -362,10 +361,10 @@ class Worker:
         return {}
 
     async def _try_restriction(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """How many clients each allowance would have touched within the last hour."""
+        """How often each client asked within the last hour for what each allowance is about."""
         recent, now = self.guard.restrictions.recent, CLOCK()
-        tried = [recent.try_out(allowance_from(plain), now) for plain in arguments["allowances"]]
-        return {"tried": [list(each) for each in tried], "not_kept": recent.not_kept(now)}
+        reads = [recent.reads(allowance_from(plain), now) for plain in arguments["allowances"]]
+        return {"reads": [list(each) for each in reads], "not_kept": recent.not_kept(now)}
 
     async def broadcast(self, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         """Carry out a command as if it came by the control socket; for a controller in this process."""

@@ -27,6 +27,7 @@ from proxyguard.instance.control.client import CommandRefused, ControlError
 from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.policy_transfer import write_parts
 from proxyguard.instance.shared_port import Sockets, bind, distinct
+from proxyguard.instance.status_counts import added_up
 from proxyguard.instance.worker_process import WorkerProcess
 from proxyguard.limits.clock import CLOCK
 from proxyguard.telemetry.metric_families import Exemplar, Family, counters, merge, newest
@@ -80,6 +81,8 @@ class WorkerPool:
         self._installs = self._told = 0
         self._retired: list[Family] = []
         """The counters of workers that were replaced, as last known."""
+        self._retired_counts: dict[str, Any] = {}
+        """What of their status goes on."""
         self._processes: dict[int, WorkerProcess] = {}
         """By slot: the index of a worker's listening sockets."""
         self._leaving: dict[tuple[int, WorkerProcess], asyncio.Task[None]] = {}
@@ -203,6 +206,10 @@ class WorkerPool:
         ended = [counters(process.families) for process in self._processes.values() if not process.is_running]
         return merge([*running, *ended, self._retired])
 
+    def counts(self) -> dict[str, Any]:
+        """What is counted in `status` since the start, as last known of each worker; it does not fall when one is replaced."""
+        return added_up([*(process.status for process in self._processes.values()), self._retired_counts])
+
     def exemplars(self) -> list[Exemplar]:
         """The last exemplar of each sample, as of the last answers of all workers."""
         return newest(exemplar for process in self._running() for exemplar in process.exemplars)
@@ -305,6 +312,7 @@ class WorkerPool:
     def _fill(self, slot: int, process: WorkerProcess) -> None:
         if slot in self._processes:
             self._retired = merge([self._retired, counters(self._processes[slot].families)])
+            self._retired_counts = added_up([self._processes[slot].status, self._retired_counts])
         self._processes[slot] = process
 
     async def _keep_running(self, slot: int) -> None:

@@ -31,6 +31,8 @@ class WorkerProcess:
         threading.Thread(target=self._wait, args=(asyncio.get_running_loop(),), daemon=True).start()
         self.families: list[Family] = []
         """The metrics in its last snapshot."""
+        self.status: dict[str, Any] = {}
+        """The status in it."""
         self.exemplars: list[Exemplar] = []
         """The exemplars in it."""
 
@@ -104,7 +106,7 @@ class WorkerProcess:
         """The worker's metrics, which `families` then has, and its status; None when it does not answer in time."""
         answer = await self.try_command("snapshot", seconds=seconds)
         if answer is not None:
-            self.families = families(answer)
+            self.families, self.status = families(answer), answer["status"]
             self.exemplars = msgspec.convert(answer["exemplars"], list[Exemplar])
         return answer
 

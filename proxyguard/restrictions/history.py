@@ -7,6 +7,7 @@ nothing of rules.
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
@@ -60,6 +61,13 @@ class Tried(NamedTuple):
     exact: bool = True
 
 
+class Reads(NamedTuple):
+    """How often each client asked for what an allowance is about, by the start of the piece. `exact`: see `Tried`."""
+
+    pieces: dict[str, dict[str, int]]
+    exact: bool
+
+
 @dataclass(slots=True)
 class _Piece:
     start: float
@@ -95,26 +103,36 @@ class RequestHistory:
         """Requests of the last hour that did not fit."""
         return sum(piece.not_kept for piece in self._within(now))
 
-    def try_out(self, allowance: Allowance, now: float) -> Tried:
-        """Whom a limit would have touched, had it been there for the last hour and nobody changed their ways."""
-        hour: Counter[str] = Counter()
-        touched: set[str] = set()
+    def reads(self, allowance: Allowance, now: float) -> Reads:
+        """What is remembered of the last hour that a limit is about."""
+        pieces: dict[str, dict[str, int]] = {}
         exact = True
         for piece in self._within(now):
             shares = {section: share_of(section, allowance.paths) for section in (*piece.sections, ELSEWHERE)}
-            counts: Counter[str] = Counter()
+            counts = pieces.setdefault(f"{piece.start:.0f}", {})
             for (class_name, who, section), count in piece.counts.items():
                 share = shares[section]
                 if share and class_name == allowance.class_name:
-                    counts[who] += count
+                    counts[who] = counts.get(who, 0) + count
                     exact = exact and share is PathShare.ALL
-            touched.update(who for who, count in counts.items() if count > allowance.in_piece)
-            hour += counts
-        touched.update(who for who, count in hour.items() if count > allowance.in_hour)
-        return Tried(len(hour), len(touched), exact)
+        return Reads(pieces, exact)
 
     def _within(self, now: float) -> list[_Piece]:
         return [piece for piece in self._pieces if now - PIECES * PIECE_SECONDS < piece.start + PIECE_SECONDS]
+
+
+def tried(allowance: Allowance, several: Sequence[Reads]) -> Tried:
+    """Whom a limit would have touched in the last hour had nobody changed their ways, by what all workers saw together."""
+    hour: Counter[str] = Counter()
+    touched: set[str] = set()
+    for start in {start for reads in several for start in reads.pieces}:
+        counts: Counter[str] = Counter()
+        for reads in several:
+            counts.update(reads.pieces.get(start, {}))
+        touched.update(who for who, count in counts.items() if count > allowance.in_piece)
+        hour.update(counts)
+    touched.update(who for who, count in hour.items() if count > allowance.in_hour)
+    return Tried(len(hour), len(touched), all(reads.exact for reads in several))
 
 
 def share_of(section: bytes, paths: tuple[PathText, ...] | None) -> PathShare:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from proxyguard.limits.limit import Limit, Window
 from proxyguard.policy.model import AllOf, AnyOf, Condition, FieldKind, Restriction, Test, Text, TextKind, tests_of
-from proxyguard.restrictions.history import PIECE_SECONDS, PIECES, Allowance, PathText, Tried
+from proxyguard.restrictions.history import PIECE_SECONDS, PIECES, Allowance, PathText, Reads, Tried, tried
 
 HOUR_SECONDS: Final = PIECES * PIECE_SECONDS
 
@@ -31,11 +31,8 @@ class Trial(NamedTuple):
         return [[name, *allowances(limit), paths] for name, limit in self.limits]
 
     def added_up(self, answers: Sequence[Sequence[Sequence[Any]]]) -> list[Tried]:
-        """What all workers found, by limit."""
-        return [
-            Tried(sum(one[at][0] for one in answers), sum(one[at][1] for one in answers), all(one[at][2] for one in answers))
-            for at in range(len(self.limits))
-        ]
+        """What it would have done by the reads that all workers saw, by limit."""
+        return [tried(allowance_from(plain), [Reads(*one[at]) for one in answers]) for at, plain in enumerate(self.plain())]
 
 
 def trial_of(restriction: Restriction) -> Trial:

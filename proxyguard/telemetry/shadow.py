@@ -55,7 +55,7 @@ class _Client(NamedTuple):
 
 
 class _Top:
-    """The busiest keys: requests, and those of protected clients."""
+    """The busiest keys: requests, those of protected clients, and how many may have come before the key was taken up."""
 
     __slots__ = ("_missed", "counts")
 
@@ -63,22 +63,24 @@ class _Top:
         self.counts: dict[str, list[int]] = {}
         self._missed = 0
 
-    def add(self, key: str, requests: int, protected: int) -> None:
+    def add(self, key: str, requests: int, protected: int, unseen: int = 0) -> None:
         counts = self.counts
         entry = counts.get(key)
         if entry is None:
             if len(counts) < TOP:
-                entry = [0, 0]
+                entry = [0, 0, 0]
             else:
                 self._missed += requests
                 if self._missed < MISSES:
                     return
-                least = min(counts, key=lambda name: counts[name][0])
-                entry = [counts.pop(least)[0] + self._missed - requests, 0]
+                least = min(counts, key=lambda name: counts[name][0] + counts[name][2])
+                before = counts.pop(least)
+                entry = [0, 0, before[0] + before[2] + self._missed - requests]
                 self._missed = 0
             counts[key] = entry
         entry[0] += requests
         entry[1] += protected
+        entry[2] += unseen
 
 
 _NUMBERS: Final = ("requests", "protected_requests", "first", "last")
@@ -107,8 +109,8 @@ class Hits:
         self.networks.join(other.networks)
         self.protected.join(other.protected)
         for mine, theirs in ((self.top_clients, other.top_clients), (self.top_networks, other.top_networks)):
-            for key, (requests, protected) in theirs.counts.items():
-                mine.add(key, requests, protected)
+            for key, counts in theirs.counts.items():
+                mine.add(key, *counts)
         firsts = [time for time in (self.first, other.first) if time]
         self.first = min(firsts, default=0.0)
         self.last = max(self.last, other.last)
@@ -130,8 +132,9 @@ class Hits:
             setattr(made, name, data[name])
         for name in _DISTINCT:
             setattr(made, name, Distinct.from_data(data[name]))
-        made.top_clients.counts = data["top_clients"]
-        made.top_networks.counts = data["top_networks"]
+        for top, names in ((made.top_clients, data["top_clients"]), (made.top_networks, data["top_networks"])):
+            for key, counts in names.items():
+                top.add(key, *counts)
         return made
 
 
@@ -231,7 +234,7 @@ class Tally:
         known = self._known.get(client.number) or self._learn(client)
         if is_protected:
             self._observe_bucket(now).add(known.client)
-            if not decision.forwards:
+            if decision.refuses:
                 self._count(Mode.ENFORCE, decision.rule, now, known, is_protected=True)
         for rule in stopped or ():
             self._count(Mode.SHADOW, rule, now, known, is_protected=is_protected)

@@ -56,10 +56,12 @@ NO_USER_AGENT: Final = b"(none)"
 class _Slice:
     """What came within a period."""
 
-    __slots__ = ("microseconds", "refused", "requests", "sent", "since", "tops")
+    __slots__ = ("microseconds", "refused", "requests", "sent", "since", "tops", "until")
 
     def __init__(self, since: float, capacity: int) -> None:
         self.since = since
+        self.until = since
+        """When the last of it came, at the latest."""
         self.requests = 0
         self.refused = 0
         self.sent = 0
@@ -67,6 +69,8 @@ class _Slice:
         self.tops = [Busiest(capacity) for _ in LISTS]
 
     def join(self, other: _Slice) -> None:
+        if other.requests:
+            self.until = max(self.until, other.until)
         self.requests += other.requests
         self.refused += other.refused
         self.sent += other.sent
@@ -94,12 +98,10 @@ class _Ring:
             self.over.append(self.under_way)
             self.under_way = _Slice(now, KEPT)
 
-    def within(self, since: float) -> Iterator[_Slice]:
-        """The slices that began since a time, and the one under way."""
-        for each in self.over:
-            if each.since >= since:
-                yield each
-        yield self.under_way
+    def within(self, since: float) -> tuple[float, list[_Slice]]:
+        """The slices that began since a time, and the one under way; from when on they hold all that came."""
+        known = [each for each in self.over if each.since >= since]
+        return max([since, *(each.until for each in self.over if each.since < since)]), [*known, self.under_way]
 
 
 class Talkers:
@@ -178,11 +180,10 @@ class Talkers:
         seconds = WINDOWS[name]
         now = self._clock()
         self._turn(now)
-        slices = list(self._rings[name].within(now - seconds))
+        since, slices = self._rings[name].within(now - seconds)
         wall = self._wall()
-        since = min(each.since for each in slices)
         return {
-            "seconds": max(1.0, min(now - since, now - self._began)),
+            "seconds": max(1.0, now - max(since, self._began)),
             "requests": sum(each.requests for each in slices),
             "refused": sum(each.refused for each in slices),
             "bytes": sum(each.sent for each in slices),
@@ -220,6 +221,7 @@ class Talkers:
     def _turn(self, now: float) -> None:
         """Add the slice under way to what is kept, and begin another."""
         finished, self._slice = self._slice, _Slice(now, COUNTED)
+        finished.until = min(now, self._until)
         self._until = now + SLICE_SECONDS
         for ring in self._rings.values():
             ring.add(finished, now)

@@ -108,3 +108,21 @@ def test_settings_with_a_fault_are_gone_by_as_far_as_they_can_be_unless_they_wer
     named = run(*arguments, "--config", "proxyguard.yaml")
     assert (named.exit_code, named.stdout) == (1, "")
     assert "proxyguard.yaml:6:1" in named.stderr
+
+
+def test_the_rule_of_a_reference_is_that_of_the_settings(folder: Path) -> None:
+    record = {
+        "time": 1.0,
+        "reference": "0123456789abcdef",
+        "client": "192.0.2.1",
+        "rule": "no-join",
+        "action": "reject",
+        "status": 403,
+    }
+    (folder / "audit.jsonl").write_text(json.dumps(record, separators=(",", ":")) + "\n")
+    found = run("explain", "--reference", "0123456789abcdef", "--audit", "audit.jsonl")
+    assert f"rule, as it is now: {Path('own/join.yaml')}" in found.stdout
+    assert (
+        "there is no rule 'no-join' in bundled now"
+        in run("explain", "--reference", "0123456789abcdef", "--audit", "audit.jsonl", "--rules", "bundled").stdout
+    )

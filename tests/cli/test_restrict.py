@@ -73,7 +73,6 @@ def test_the_list_says_how_each_stands(heard: Heard) -> None:
         ({}, "in the last hour, as far as this instance ran; 7 requests were not kept"),
         ({"left_out": ["header.x", "method"], "exact": False}, "not looked at: header.x, method; so at most that many"),
         ({"exact": False}, "counted by parts of the site, of which its paths are a part: so at most that many"),
-        ({"workers": 3}, "a client that several of the 3 workers served is counted by each"),
     ],
 )
 def test_a_preview_says_what_it_does_not_know(

@@ -6,7 +6,23 @@ from dataclasses import replace
 
 import pytest
 
-from proxyguard.core.decision import Allow, Decision, Delay, Drop, Pass, Quota, Reject, ShadowHit, Tarpit, recorded_only
+from proxyguard.core.decision import (
+    STOPPING,
+    Allow,
+    Decision,
+    Delay,
+    Drop,
+    Mask,
+    Maze,
+    Pass,
+    Prove,
+    Quota,
+    Reject,
+    ShadowHit,
+    Tarpit,
+    Uniform,
+    recorded_only,
+)  # fmt: skip
 
 QUOTA = Quota(1, 1.0, 0, 1.0)
 
@@ -23,6 +39,13 @@ QUOTA = Quota(1, 1.0, 0, 1.0)
 )
 def test_each_action_that_a_client_would_notice_is_only_recorded(decision: Decision, hit: str) -> None:
     assert recorded_only(decision) == Decision(Pass(), "shadow-switch", shadow=(ShadowHit("a", hit),))
+
+
+def test_what_refuses_is_what_stops_a_client() -> None:
+    ways = (Allow(), Delay(1.0), Drop(), Mask(), Maze(), Pass(), Prove(), Reject(), Tarpit(), Uniform("x"))
+    decisions = [Decision(way, "a") for way in ways]
+    assert [each.refuses for each in decisions] == [each.name in STOPPING for each in decisions]
+    assert not any(each.refuses and each.forwards for each in decisions)
 
 
 def test_what_rules_in_shadow_would_have_done_stays_before_it() -> None:

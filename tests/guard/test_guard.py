@@ -26,7 +26,7 @@ from proxyguard.limits.stores.store import Outcome, StoreUnavailable
 from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.model import AccountSource, Field, FieldKind, Policy, Rule, RuleSet, Test, Text, TextKind
 from proxyguard.policy.sites import HostTable, Policies
-from proxyguard.restrictions.history import Allowance, PathText, Tried
+from proxyguard.restrictions.history import Allowance, PathText, Tried, tried
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.discretion import Discretion
 from proxyguard.telemetry.metrics import Metrics
@@ -275,8 +275,9 @@ def test_who_asked_for_what_is_remembered_before_any_class_or_restriction_exists
         bench.ask(target)
     recent = bench.guard.restrictions.recent
     posts = Allowance("anonymous", 2.0, 2.0, (PathText(b"/posts/"),))
-    assert recent.try_out(posts, bench.now) == Tried(seen=1, touched=1)
-    assert recent.try_out(Allowance("anonymous", 4.0, 4.0), bench.now) == Tried(seen=1, touched=0)
+    assert tried(posts, [recent.reads(posts, bench.now)]) == Tried(seen=1, touched=1)
+    all_of_it = Allowance("anonymous", 4.0, 4.0)
+    assert tried(all_of_it, [recent.reads(all_of_it, bench.now)]) == Tried(seen=1, touched=0)
 
 
 def test_while_nothing_acts_everything_passes_and_the_record_says_what_would_have_been_done(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from proxyguard.core.address import Address, Prefixes
 from proxyguard.core.decision import Mode
 from proxyguard.core.jar_settings import Items, JarCookie
+from proxyguard.core.privacy import Privacy
 from proxyguard.core.request import Request
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.guard import Guard
@@ -19,7 +20,9 @@ from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.sites import HostTable, Policies
 from proxyguard.policy.testing.runner import run_tests
+from proxyguard.telemetry.discretion import Discretion
 from proxyguard.telemetry.metrics import Metrics
+from proxyguard.telemetry.talkers import Talkers
 
 RULES = """
 name: disclosure
@@ -72,9 +75,11 @@ def guard(tmp_path: Path) -> Guard:
     policies = Policies("", HostTable(()), compiled)
     store = MemoryStore(keys=1000, bans=1000)
     clock = [1_800_000_000.0]
+    talkers = Talkers(Discretion(Privacy(), b"key"), clock=lambda: clock[0])
     return Guard(
-        policies, store, Metrics(), None, jars=jars, disclosure=Disclosure(Items()), clock=lambda: clock[0], wall=lambda now: now
-    )
+        policies, store, Metrics(), None, jars=jars, disclosure=Disclosure(Items()), clock=lambda: clock[0], wall=lambda now: now,
+        talkers=talkers,
+    )  # fmt: skip
 
 
 class Browser:
@@ -196,3 +201,12 @@ def test_junk_beside_an_id_gives_no_fresh_counter(guard: Guard) -> None:
     asked = [browser.get(f"/post?id=7&id={junk}", Authorization="Bearer x") for junk in range(6)]
     assert asked == ["pass", "pass", *["reject"] * 4]
     assert Browser(guard, "192.0.2.2").get("/post?id=7", Authorization="Bearer x") == "pass"
+
+
+def test_who_is_sent_for_a_jar_counts_as_nobody_refused(guard: Guard) -> None:
+    person = Browser(guard, "192.0.2.1")
+    person.get("/profiles/1")
+    assert person.redirects == 1
+    assert guard._talkers is not None
+    window = guard._talkers.window("minute")
+    assert (window["requests"], window["refused"]) == (2, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxyguard.core.settings import Neighbour
-from proxyguard.instance.neighbours import missing, store_state, worst_audit, worst_store, worst_upstreams
+from proxyguard.instance.neighbours import certificate_state, missing, store_state, worst_audit, worst_store, worst_upstreams
 from proxyguard.telemetry.metrics import Metrics
 
 
@@ -28,7 +28,14 @@ def test_the_store_is_down_if_it_is_for_one_worker() -> None:
     well, ill = {"up": True, "since": 5.0}, {"up": False, "since": 9.0}
     assert worst_store([well, ill, {"up": False, "since": 8.0}]) == {"up": False, "since": 8.0}
     assert worst_store([well]) == well
+    again = {"up": True, "since": 8.0}
+    assert worst_store([well, again]) == worst_store([again, well]) == again
     assert worst_store([{}, {}]) == worst_store([]) == {}
+
+
+def test_a_certificate_that_has_ended_says_so() -> None:
+    assert certificate_state(2.0, 1.0) == "ends 1970-01-01 00:00:02 UTC"
+    assert certificate_state(2.0, 2.0) == "ENDED 1970-01-01 00:00:02 UTC"
 
 
 def test_records_of_all_workers_are_added_up_and_the_first_trouble_is_told() -> None:

@@ -81,7 +81,8 @@ class Bench:
             self.asked += self.requests
             answer = {"totals": [self.asked, 0, 0, []], "collateral": self.collateral, "refused": {"always": 3}}
             return [answer] * self.workers
-        return [{"tried": [[10, 2, True] for _ in arguments["allowances"]], "not_kept": 1}] * 2
+        reads = {"0": {"192.0.2.1": 40, "192.0.2.2": 9}, "300": {"192.0.2.1": 30}}, {"300": {"192.0.2.1": 30, "192.0.2.3": 66}}
+        return [{"reads": [[each, True] for _ in arguments["allowances"]], "not_kept": 1} for each in reads]
 
     def do(self, command: str, /, **arguments: Any) -> dict[str, Any]:
         return asyncio.run(self.commands[f"restrictions-{command}"](arguments))  # type: ignore[arg-type]  # a coroutine function
@@ -171,7 +172,7 @@ def test_a_preview_changes_nothing_and_adds_up_the_workers(tmp_path: Path) -> No
     bench = Bench(tmp_path)
     found = bench.do("preview", classes={"anonymous": "60/hour"}, path_prefix="/posts/")
     assert found == {
-        "classes": [{"class": "anonymous", "limit": "60 requests an hour", "seen": 20, "touched": 4}],
+        "classes": [{"class": "anonymous", "limit": "60 requests an hour", "seen": 3, "touched": 1}],
         "not_kept": 2,
         "exact": True,
         "left_out": (),

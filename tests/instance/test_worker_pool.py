@@ -7,6 +7,7 @@ import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -41,6 +42,7 @@ class FakeWorker:
     def __init__(self, requests: int) -> None:
         self.requests = requests
         self.families: list[Family] = []
+        self.status: dict[str, Any] = {}
         self.is_running = self.answers = True
 
     async def snapshot(self, _seconds: float) -> dict[str, Any] | None:
@@ -50,7 +52,8 @@ class FakeWorker:
         counts.requests = self.requests
         counts.connection_opened()
         self.families = counts.snapshot()
-        return {"status": {}}
+        self.status = {"requests": self.requests, "tarpit_seconds": 1.5, "economy": {}, "internal_errors": {"check": 1}}
+        return {"status": self.status}
 
 
 def scrape(pool: WorkerPool) -> tuple[float, float, int]:
@@ -76,6 +79,19 @@ def test_no_counter_falls_when_a_worker_does_not_answer_crashes_or_is_replaced(t
     assert scrape(pool) == (135, 2, 2)
 
 
+def test_status_goes_on_counting_when_a_worker_is_replaced(tmp_path: Path) -> None:
+    pool = WorkerPool(Settings(), SECRETS, tmp_path, [], Metrics())
+    first, second = FakeWorker(100), FakeWorker(20)
+    for slot, worker in enumerate((first, second)):
+        pool._fill(slot, worker)  # type: ignore[arg-type]  # a fake
+    asyncio.run(pool.snapshots())
+    pool._fill(0, FakeWorker(3))  # type: ignore[arg-type]  # a fake
+    asyncio.run(pool.snapshots())
+    second.answers = False
+    asyncio.run(pool.snapshots())
+    assert pool.counts() == {"requests": 123, "tarpit_seconds": 4.5, "economy": {}, "internal_errors": {"check": 3}}
+
+
 CLOSED = replace(Settings(), failure_mode=FailureMode.CLOSED)
 
 
@@ -85,6 +101,7 @@ class ListeningWorker:
     pid = 1
     is_running = True
     families: tuple[Family, ...] = ()
+    status: Mapping[str, Any] = {}
 
     def __init__(self, assignment: Path) -> None:
         found = self.read(assignment)
@@ -174,6 +191,7 @@ def test_a_worker_that_cannot_be_replaced_is_tried_less_and_less_often(
         pid, exit_code, is_running = 1, -9, False
         started = monotonic() - 3600.0
         families: tuple[Family, ...] = ()
+        status: Mapping[str, Any] = {}
 
         def __init__(self) -> None:
             self.ended = asyncio.get_running_loop().create_future()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,12 @@ from proxyguard.restrictions.history import (
     Allowance,
     PathShare,
     PathText,
+    Reads,
     RequestHistory,
     Tried,
     section_of,
     share_of,
+    tried,
 )
 from proxyguard.restrictions.monitor import Ended, GivenRestriction, Overrides, Started
 from proxyguard.restrictions.override_file import OverrideFile
@@ -70,6 +73,10 @@ def test_what_is_on_travels_as_json() -> None:
     assert on_from(as_plain(on)) == on
 
 
+def tried_out(recent: RequestHistory, allowance: Allowance, now: float) -> Tried:
+    return tried(allowance, [recent.reads(allowance, now)])
+
+
 def test_a_limit_is_tried_on_the_last_hour() -> None:
     recent = RequestHistory()
     for _ in range(10):
@@ -78,11 +85,26 @@ def test_a_limit_is_tried_on_the_last_hour() -> None:
         recent.observe("anonymous", "b", b"/posts/1", minute * 60.0)
     recent.observe("anonymous", "c", b"/about", 2400.0)
     recent.observe("member", "d", b"/posts/1", 2400.0)
-    assert recent.try_out(Allowance("anonymous", 10.0, 40.0), 2400.0) == Tried(3, 0)
-    assert recent.try_out(Allowance("anonymous", 9.0, 39.0), 2400.0) == Tried(3, 2)
-    assert recent.try_out(Allowance("anonymous", 100.0, 39.0, (PathText(b"/posts/"),)), 2400.0) == Tried(2, 1)
-    assert recent.try_out(Allowance("anonymous", 0.0, 0.0, (PathText(b"/posts/1"),)), 2400.0) == Tried(2, 2, exact=False)
-    assert recent.try_out(Allowance("anonymous", 9.0, 39.0), 3900.0) == Tried(2, 0)
+    assert tried_out(recent, Allowance("anonymous", 10.0, 40.0), 2400.0) == Tried(3, 0)
+    assert tried_out(recent, Allowance("anonymous", 9.0, 39.0), 2400.0) == Tried(3, 2)
+    assert tried_out(recent, Allowance("anonymous", 100.0, 39.0, (PathText(b"/posts/"),)), 2400.0) == Tried(2, 1)
+    assert tried_out(recent, Allowance("anonymous", 0.0, 0.0, (PathText(b"/posts/1"),)), 2400.0) == Tried(2, 2, exact=False)
+    assert tried_out(recent, Allowance("anonymous", 9.0, 39.0), 3900.0) == Tried(2, 0)
+
+
+def test_what_several_workers_saw_of_a_client_is_taken_together() -> None:
+    workers = RequestHistory(), RequestHistory()
+    for number in range(40):
+        workers[number % 2].observe("anonymous", "a", b"/posts/1", number * 60.0)
+    workers[0].observe("anonymous", "b", b"/posts/1", 0.0)
+
+    def both(in_piece: float, in_hour: float) -> Tried:
+        allowance = Allowance("anonymous", in_piece, in_hour)
+        reads = [json.loads(json.dumps(each.reads(allowance, 2400.0))) for each in workers]
+        return tried(allowance, [Reads(*each) for each in reads])
+
+    assert [both(9.0, 39.0), both(4.0, 99.0)] == [Tried(2, 1), Tried(2, 1)]
+    assert [both(9.0, 40.0), both(5.0, 99.0)] == [Tried(2, 0), Tried(2, 0)]
 
 
 def test_what_does_not_fit_is_said() -> None:
@@ -91,7 +113,7 @@ def test_what_does_not_fit_is_said() -> None:
         recent.observe("anonymous", str(number), b"/", 0.0)
     recent.observe("anonymous", "0", b"/", 1.0)
     assert recent.not_kept(1.0) == 7
-    assert recent.try_out(Allowance("anonymous", 1.0, 1.0), 1.0) == Tried(MAX_KEYS, 1)
+    assert tried_out(recent, Allowance("anonymous", 1.0, 1.0), 1.0) == Tried(MAX_KEYS, 1)
 
 
 def test_made_up_parts_of_the_site_are_one() -> None:
@@ -99,8 +121,8 @@ def test_made_up_parts_of_the_site_are_one() -> None:
     for number in range(MAX_SECTIONS + 50):
         recent.observe("anonymous", "a", b"/%d/" % number, 0.0)
     assert len(recent._pieces[-1].counts) == MAX_SECTIONS + 1
-    assert recent.try_out(Allowance("anonymous", 40.0, 99.0, (PathText(b"/0/"),)), 0.0) == Tried(1, 1, exact=False)
-    assert recent.try_out(Allowance("anonymous", 99.0, 99.0), 0.0) == Tried(1, 1)
+    assert tried_out(recent, Allowance("anonymous", 40.0, 99.0, (PathText(b"/0/"),)), 0.0) == Tried(1, 1, exact=False)
+    assert tried_out(recent, Allowance("anonymous", 99.0, 99.0), 0.0) == Tried(1, 1)
 
 
 @pytest.mark.parametrize(

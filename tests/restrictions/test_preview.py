@@ -62,5 +62,6 @@ def test_a_log_and_a_calendar_let_no_more_through_than_their_amount() -> None:
 
 def test_answers_of_workers_add_up_and_one_that_is_not_exact_makes_the_sum_so() -> None:
     trial = trial_of(restriction(None))
-    assert trial.added_up([[[3, 1, True]], [[4, 0, True]]]) == [Tried(7, 1)]
-    assert trial.added_up([[[3, 1, True]], [[4, 0, False]]]) == [Tried(7, 1, exact=False)]
+    one, other = {"0": {"a": 70, "b": 3}}, {"300": {"a": 60, "c": 3}}
+    assert trial.added_up([[[one, True]], [[other, True]]]) == [Tried(3, 1)]
+    assert trial.added_up([[[one, True]], [[other, False]]]) == [Tried(3, 1, exact=False)]

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Address
-from proxyguard.core.decision import PASS, Decision, Mode, Reject, ShadowHit
+from proxyguard.core.decision import PASS, Decision, Mode, Prove, Reject, ShadowHit
 from proxyguard.telemetry.shadow import MAX_RULES, TOP, WINDOW_SECONDS, Tally, TallyWindow
 
 SECRET = b"s" * 32
@@ -49,7 +49,7 @@ def test_requests_clients_networks_and_protected_ones_are_told_apart() -> None:
     hits = whole(made).shadow["a"]
     assert (hits.requests, hits.clients.count(), hits.networks.count()) == (61, 31, 2)
     assert (hits.protected_requests, hits.protected.count()) == (3, 3)
-    assert hits.top_networks.counts == {"198.51.0.0/24": [60, 3], "198.51.1.0/24": [1, 0]}
+    assert hits.top_networks.counts == {"198.51.0.0/24": [60, 3, 0], "198.51.1.0/24": [1, 0, 0]}
     assert whole(made).seen.count() == 3
 
 
@@ -71,6 +71,12 @@ def test_enforced_rules_are_tallied_for_protected_clients_only() -> None:
     made.observe(client(2), "anonymous", refused)
     assert whole(made).enforce["a"].protected.count() == 1
     made.forget("a", Mode.ENFORCE)
+    assert whole(made).enforce == {}
+
+
+def test_a_protected_client_that_is_sent_for_a_jar_is_not_hurt() -> None:
+    made = tally()
+    made.observe(client(1), "signed-in", Decision(action=Prove(), rule="a"))
     assert whole(made).enforce == {}
 
 
@@ -103,6 +109,16 @@ def test_names_and_rules_are_bounded_and_the_busiest_network_is_kept() -> None:
     assert (len(window.shadow), window.left_out) == (MAX_RULES, 11)
 
 
+def test_no_network_is_said_to_have_made_more_requests_than_it_did() -> None:
+    one, two = tally(), tally()
+    for network in range(2 * TOP):
+        for number in range(20):
+            (one if number % 2 else two).observe(client(256 * network), "", would("reject by a"))
+    top = TallyWindow.joined([whole(each).as_data() for each in (one, two)]).shadow["a"].top_networks.counts
+    assert all(0 < requests <= 20 for requests, _, _ in top.values())
+    assert all(requests + unseen >= 20 for requests, _, unseen in top.values())
+
+
 def test_the_windows_of_workers_join() -> None:
     clock = Clock()
     one, two = tally(clock), tally(clock)
@@ -125,4 +141,4 @@ def test_clients_have_the_names_of_the_time_of_the_report_and_networks_those_tha
             made.observe(client(number), "", would("reject by a"))
         hits = whole(made).shadow["a"]
         assert list(hits.top_clients.counts) == [day]
-    assert (hits.networks.count(), hits.top_networks.counts) == (2, {"(any)": [4, 0]})
+    assert (hits.networks.count(), hits.top_networks.counts) == (2, {"(any)": [4, 0, 0]})

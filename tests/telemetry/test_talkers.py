@@ -94,6 +94,30 @@ def test_windows_forget() -> None:
         talkers.window("year")
 
 
+@pytest.mark.parametrize(("window", "seconds"), [("minute", 60), ("hour", 3600), ("day", 86_400)])
+def test_a_quiet_time_before_is_part_of_the_window(window: str, seconds: int) -> None:
+    clock = Clock()
+    talkers = made(clock)
+    talkers.observe(request(), "", 0, 1, None)
+    clock.now += 2 * seconds
+    for _ in range(seconds):
+        talkers.observe(request(), "", 0, 1, None)
+    clock.now += 5
+    found = answer(talkers, window)
+    assert (found["requests"], found["seconds"], found["requests_per_second"]) == (seconds, seconds, 1.0)
+
+
+def test_what_came_before_a_window_is_not_in_its_seconds() -> None:
+    clock = Clock()
+    talkers = made(clock)
+    for _ in range(200):
+        talkers.observe(request(), "", 0, 1, None)
+        clock.now += 1
+    found = answer(talkers)
+    assert found["requests"] == pytest.approx(found["seconds"], abs=1.0)
+    assert 50 <= found["seconds"] <= 60
+
+
 @pytest.mark.long
 def test_a_day_at_full_rate_says_what_came() -> None:
     clock = Clock()

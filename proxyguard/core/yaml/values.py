@@ -238,14 +238,17 @@ def percent_hint(text: str, otherwise: str, *, below: float = 100.1) -> str:
 
 
 def _with_unit(number: str, low: float, high: float) -> str:
-    """A number with a unit that makes it a duration from `low` to `high`: seconds, else that of `low`; empty when none does."""
+    """A number with a unit that makes it a duration from `low` to `high`: seconds, else that of `low`; empty when none does.
+
+    Whether hours or days are meant, nobody can know.
+    """
     for unit in ("s", duration_text(low).lstrip("0123456789."), *UNIT_SECONDS):
         try:
             seconds = parse_duration(f"{number}{unit}")
         except ValueError:
             return ""
         if low <= seconds <= high:
-            return f"{number}{unit}"
+            return f"{number}h or {number}d" if unit == "h" and seconds * 24 <= high else f"{number}{unit}"
     return ""
 
 

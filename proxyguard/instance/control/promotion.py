@@ -105,7 +105,7 @@ def judge(window: TallyWindow, rule: str, max_share: float, now: float) -> Promo
 
 def suspects(hits: Hits) -> list[str]:
     """The networks of protected clients that a rule hits most, one a line."""
-    top = [(protected, network) for network, (_, protected) in hits.top_networks.counts.items() if protected]
+    top = [(protected, network) for network, (_, protected, _) in hits.top_networks.counts.items() if protected]
     return [f"  {network}: {protected} requests of protected clients" for protected, network in sorted(top, reverse=True)]
 
 
@@ -377,7 +377,7 @@ def _number(arguments: dict[str, Any], name: str, default: float, most: float) -
 def _shown(rule: str, hits: Hits, *, with_clients: bool) -> dict[str, Any]:
     """One rule of the report. Addresses only when asked for."""
     top = hits.top_clients if with_clients else hits.top_networks
-    busiest = sorted(((requests, name) for name, (requests, _) in top.counts.items()), reverse=True)
+    busiest = sorted(((requests, name) for name, (requests, _, _) in top.counts.items()), reverse=True)
     return {
         "rule": rule,
         "requests": hits.requests,

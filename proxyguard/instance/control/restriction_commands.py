@@ -145,7 +145,7 @@ class RestrictionCommands:
         """Whom a restriction would have touched within the last hour."""
         trial = self._tried(arguments)
         answers = await self._keeper.ask_workers("restrictions-try", {"allowances": trial.plain()})
-        sums = trial.added_up([answer["tried"] for answer in answers])
+        sums = trial.added_up([answer["reads"] for answer in answers])
         return {
             "classes": [
                 {"class": name, "limit": format_limit(limit), "seen": tried.seen, "touched": tried.touched}

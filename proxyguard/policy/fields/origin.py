@@ -17,8 +17,18 @@ _COUNTRY: Final = re.compile(r"[A-Z]{2}", re.ASCII)
 _NUMBER: Final = re.compile(r"(?:AS)?(0|[1-9][0-9]{0,9})", re.ASCII | re.IGNORECASE)
 _MAX_ASN: Final = (1 << 32) - 1  # RFC 6793
 _VERDICTS: Final = ("true", "false", "unknown")
-_SPELT: Final = {"UK": "GB", "EL": "GR"}
+_SPELT: Final = {"UK": "GB", "EL": "GR", "EN": "GB", "JA": "JP", "KO": "KR", "ZH": "CN", "DA": "DK", "CS": "CZ"}
 """Codes that people write for countries whose ISO code is another."""
+_COUNTRIES: Final = (  # of ISO 3166-1
+    "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC CD "
+    "CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF "
+    "GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN "
+    "KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA "
+    "NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI "
+    "SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI "
+    "VN VU WF WS YE YT ZA ZM ZW "
+    "AP EU XK XX ZZ"  # of tables: a region, Kosovo, not known
+)
 
 
 def _country_values(request: Request) -> Values:
@@ -57,8 +67,9 @@ def _country(_kind: TextKind, text: str) -> str:
     code = text.upper()
     if not _COUNTRY.fullmatch(code):
         raise Fault(f"{quoted(text)} is not a country", "two letters, as ISO 3166-1 has them: DE, FR, US")
-    if code in _SPELT:
-        raise Fault(f"{quoted(text)} is not the ISO code of a country", f"did you mean {_SPELT[code]}?")
+    if code not in _COUNTRIES:
+        hint = f"did you mean {_SPELT[code]}?" if code in _SPELT else "two letters, as ISO 3166-1 has them: DE, FR, US"
+        raise Fault(f"{quoted(text)} is not the ISO code of a country", hint)
     return code
 
 

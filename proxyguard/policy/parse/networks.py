@@ -47,7 +47,10 @@ def read_published(line: str) -> Network | None:
     text = address_part(line)
     if not text:
         return None
-    if text != line and any(map(_is_network, other_cells(line))):
+    others = [cell for cell in other_cells(line) if _is_network(cell)] if text != line else []
+    if others and not _is_network(text):
+        raise Fault(f"{quoted(line)} does not begin with its address", f"did you mean {others[0]}?")
+    if others:
         hint = "one address or network a line; a range from one to the other is written as networks"
         raise Fault(f"{quoted(line)} has several addresses", hint)
     try:

@@ -9,14 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Final, NamedTuple
 
-from proxyguard.core.decision import ShadowHit
+from proxyguard.core.decision import STOPPING, ShadowHit
 from proxyguard.core.request import Headers
 from proxyguard.tools.replay.knowledge import Knowledge
 
 MAX_LINE_BYTES: Final = 256 * 1024
 """A line longer than this is malformed: several times the largest request head that servers take."""
-
-FORWARDING_ACTIONS: Final = frozenset({"allow", "pass", "delay", "mask", "uniform"})
 
 
 class Recorded(NamedTuple):
@@ -28,8 +26,8 @@ class Recorded(NamedTuple):
     shadow: tuple[ShadowHit, ...]
 
     @property
-    def forwards(self) -> bool:
-        return self.name in FORWARDING_ACTIONS
+    def refuses(self) -> bool:
+        return self.name in STOPPING
 
 
 @dataclass(slots=True, eq=False)

@@ -213,7 +213,7 @@ class Replay:
         self._count(decision, row, request, agent, now, logged_in=logged_in)
         if self._against is not None:
             before = self._against.decide(request, now, response)
-            if before.forwards is not decision.forwards or (before.rule != decision.rule and not decision.forwards):
+            if before.refuses is not decision.refuses or (before.rule != decision.rule and decision.refuses):
                 self._compare(before, decision, row, request, agent, logged_in=logged_in)
 
     def _observe(self, row: ClientRow, request: Request, entry: LoggedRequest, agent: bytes, now: float) -> None:
@@ -247,7 +247,7 @@ class Replay:
         self, decision: Decision | Recorded, row: ClientRow, request: Request, agent: bytes, now: float, *, logged_in: bool
     ) -> None:
         findings = self.findings
-        stopped = not decision.forwards
+        stopped = decision.refuses
         shadowed = False
         for hit in decision.shadow:
             if hit.rule.endswith(MAYBE):
@@ -281,7 +281,7 @@ class Replay:
     ) -> None:
         """Count a request about which the two policies differ: stopped by one, or by another rule."""
         findings = self.findings
-        change = Change("" if before.forwards else before.rule, "" if after.forwards else after.rule)
+        change = Change(before.rule if before.refuses else "", after.rule if after.refuses else "")
         findings.changes[change].add_request(row, request.path, agent, logged_in=logged_in)
         if not change.before:
             row.newly += 1

@@ -13,7 +13,7 @@ import msgspec
 
 from proxyguard.core.address import Address, Prefixes
 from proxyguard.core.busiest import Busiest
-from proxyguard.core.decision import DEFAULT_RULE, STOPPING
+from proxyguard.core.decision import ACTION_NAMES, DEFAULT_RULE, STOPPING, Prove
 from proxyguard.core.path_family import path_family
 from proxyguard.core.pseudonym import PATTERN
 from proxyguard.policy.bots.classes import classes_of
@@ -224,10 +224,11 @@ class AuditFacts:
         self.knows_agents |= agent is not None
         shown = None if agent is None else agent[:MAX_TEXT] or "(none)"
         keys = (client, network, shown, self._family(found.path))
+        forwarded = not refused and found.action != ACTION_NAMES[Prove]
         for name, key in zip(LISTS, keys, strict=True):
             if key:
                 self.all[name].add(key, int(refused), sent, microseconds)
-                if not refused:
+                if forwarded:
                     self.forwarded[name].add(key, 0, sent, microseconds)
         kept = self.clients.of(client) if client else None
         if refused:
@@ -243,7 +244,7 @@ class AuditFacts:
                     self.protected[found.class_] += 1
             if kept is not None:
                 kept.refuse(_rule_name(found), found.reference)
-        elif kept is not None:
+        elif kept is not None and forwarded:
             kept.forwarded += 1
             kept.as_browser += agent is not None and agent_kind(agent[:MAX_TEXT]) == BROWSER
 

@@ -45,6 +45,14 @@ def _of_status(status: dict[str, Any]) -> Iterable[str]:
         yield f"{counted(last_minute, 'fault')} of the upstream in the last minute"
     if (status.get("store") or {}).get("up") is False:
         yield "the store does not answer"
+    yield from (f"a certificate {text}" for text in status.get("certificates") or [] if text.startswith("ENDED"))
+    audit = status.get("audit") or {}
+    if audit.get("trouble"):
+        yield f"the audit log is not written: {audit['trouble']}; {counted(audit['waiting'], 'record')} wait"
+    if audit.get("lost"):
+        yield f"{counted(audit['lost'], 'record')} of the audit log {'is' if audit['lost'] == 1 else 'are'} lost"
+    if status.get("restarts"):
+        yield f"{counted(status['restarts'], 'worker')} died since the start: what they had seen is missing from rates and lists"
     errors = {name: count for name, count in (status.get("internal_errors") or {}).items() if count}
     if errors:
         yield "faults of ours: " + ", ".join(f"{name} {count}" for name, count in errors.items())

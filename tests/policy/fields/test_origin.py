@@ -65,6 +65,9 @@ def test_texts_of_rules_are_read_as_values_are(kind: str, written: str, read: by
     [
         ("country", "Germany", "'Germany' is not a country", "two letters, as ISO 3166-1 has them: DE, FR, US"),
         ("country", "UK", "'UK' is not the ISO code of a country", "did you mean GB?"),
+        ("country", "ja", "'ja' is not the ISO code of a country", "did you mean JP?"),
+        ("country", "GR1", "'GR1' is not a country", "two letters, as ISO 3166-1 has them: DE, FR, US"),
+        ("country", "BK", "'BK' is not the ISO code of a country", "two letters, as ISO 3166-1 has them: DE, FR, US"),
         ("asn", "AS4294967296", "'AS4294967296' is not the number of an autonomous system", "such as 15169 or AS15169"),
         ("network_kind", "hostin", "'hostin' is not a kind of network", "did you mean 'hosting'?"),
         ("verified", "yes", "'yes' is not a verdict", "values: true, false, unknown"),
@@ -75,6 +78,11 @@ def test_what_no_value_can_equal_is_refused(kind: str, written: str, message: st
     with pytest.raises(Fault) as caught:
         read_text_value(kind, TextKind.EQUAL, written)
     assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize("code", ["AD", "ZW", "xk", "EU", "GB"])
+def test_codes_that_tables_have_are_read(code: str) -> None:
+    assert read_text_value("country", TextKind.EQUAL, code) == code.upper().encode()
 
 
 def test_tests_in_rule_files_say_where_a_request_comes_from() -> None:

@@ -56,6 +56,11 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "a range": ("192.0.2.1 - 192.0.2.2\n", "'192.0.2.1 - 192.0.2.2' is not an address or a network"),
     "two on a line": ("192.0.2.1, 192.0.2.2\n", "'192.0.2.1, 192.0.2.2' has several addresses"),
     "the ends of a range": ("192.0.2.0,192.0.2.255,US\n", "'192.0.2.0,192.0.2.255,US' has several addresses"),
+    "a line of nginx": (
+        "allow 192.0.2.1;\n",
+        "'allow 192.0.2.1;' does not begin with its address\n  hint: did you mean 192.0.2.1?",
+    ),
+    "an item of YAML": ("- 192.0.2.0/28\n", "'- 192.0.2.0/28' does not begin with its address"),
     "a sentence": ("Our network, London\n", "'Our network, London' is not an address or a network"),
     "a faulty entry of JSON": (
         '{"prefixes": [\n{"ipv4Prefix": "192.0.2.0/99"}]}',

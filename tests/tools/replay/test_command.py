@@ -189,6 +189,13 @@ def test_of_an_audit_log_the_recorded_decisions_count(rules: str, audit_log: str
     ]
 
 
+def test_who_was_sent_for_a_jar_was_not_stopped(rules: str, tmp_path: Path) -> None:
+    (tmp_path / "audit.jsonl").write_text(f"{audit(1, 'pages', 'prove')}\n{audit(2, 'plain', 'reject')}\n")
+    found = as_json(str(tmp_path / "audit.jsonl"), "--rules", rules)
+    assert (found["all"]["requests"], found["stopped"]["requests"]) == (2, 1)
+    assert ("pages", "prove") in [(each["rule"], each["action"]) for each in found["by_rule"]]
+
+
 @pytest.mark.parametrize("option", ["--re-decide", "--against"])
 def test_rules_run_over_an_audit_log_only_when_asked_and_it_says_what_that_is_worth(
     rules: str, audit_log: str, option: str

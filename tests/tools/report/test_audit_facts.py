@@ -36,6 +36,14 @@ def test_a_ban_refuses_and_a_fault_without_a_rule_is_named() -> None:
     assert facts.periods[0].refused == 2
 
 
+def test_who_is_sent_for_a_jar_is_neither_refused_nor_let_through() -> None:
+    sent = passed(rule="rare-page-without-jar", action="prove", status=303)
+    facts = facts_of(*[sent] * 3, record(rule="flood"), passed())
+    [client] = facts.clients
+    assert (facts.periods[0].refused, client.forwarded, client.as_browser) == (1, 1, 1)
+    assert [counts.requests for _, counts in facts.forwarded["clients"].top(5)] == [1]
+
+
 def test_a_sum_of_faults_is_no_refusal() -> None:
     summed = f'{{"time":{NOW - 9},"kind":"summed","rule":"default","action":"pass","count":9,"fault":"upstream-refused"}}'
     facts = facts_of(summed.encode())

@@ -45,7 +45,7 @@ function showHealth(status) {
   else add("store", "in this instance");
   const reload = status.reload;
   if (reload.result) add("last reload", `${reload.result}, ${clock(reload.time, false)}`, ["refused", "failed"].includes(reload.result) ? "bad" : "good");
-  for (const text of status.certificates) add("certificate", text);
+  for (const text of status.certificates) add("certificate", text, text.startsWith("ENDED") ? "bad" : "good");
   const faults = Object.values(status.internal_errors).reduce((sum, each) => sum + each, 0);
   add("faults of ours", count(faults), faults ? "bad" : "good");
   const waiting = Object.keys(status.promotions.watched ?? {}).length;
