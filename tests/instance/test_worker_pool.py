@@ -262,6 +262,7 @@ class DrainingWorker:
     started = monotonic()
 
     def __init__(self) -> None:
+        self.status: dict[str, Any] = {}
         self.ended = asyncio.get_running_loop().create_future()
         self.asked = asyncio.Event()
         self.commands: list[str] = []
