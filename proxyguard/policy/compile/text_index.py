@@ -55,6 +55,21 @@ def simplest(kind: TextKind, text: bytes) -> tuple[TextKind, bytes]:
     return (TextKind.PREFIX if ends else TextKind.EQUAL), core
 
 
+def _known_by_hash(find: Callable[[bytes], AbstractSet[int]]) -> Find:
+    known: dict[int, AbstractSet[int]] = {}
+
+    def look(value: bytes) -> AbstractSet[int]:
+        mark = hash(value)
+        found = known.get(mark)
+        if found is None:
+            if len(known) >= MEMO_VALUES:
+                known.clear()
+            found = known[mark] = find(value)
+        return found
+
+    return look
+
+
 class TextIndex:
     """Finds the marks of all texts that a value compares with."""
 
@@ -88,12 +103,12 @@ class TextIndex:
         self._beginnings = None if None in beginnings else cast("tuple[bytes, ...]", beginnings)
         """What every pattern that is found begins with; None: some may be found in any value."""
 
-    def finder(self, *, remembers: bool = True) -> Find:
+    def finder(self, *, remembers: bool = True, is_secret: bool = False) -> Find:
         """A function from a value to the marks of every text that it compares with, or None for none.
 
         User agents and the like come again and again, and a dictionary beats any automaton: where a look-up costs more than
         that, recent values of ordinary length are remembered, unless the caller does so. A flood of values never seen again
-        makes that useless for a while, never large, never wrong.
+        makes that useless for a while, never large, never wrong. Secrets are known again by a hash that nobody else can make.
         """
         if self._words is None and self._patterns is None and self._anywhere is None and not self._inside:
             if self._prefixes is None and self._suffixes is None:
@@ -101,6 +116,8 @@ class TextIndex:
             return self._of_affixes
         if not remembers:
             return self.find
+        if is_secret:
+            return _known_by_hash(self.find)
         recent = lru_cache(maxsize=MEMO_VALUES)(self.find)
         return lambda value: recent(value) if len(value) <= MEMO_VALUE_BYTES else self.find(value)
 

@@ -33,6 +33,8 @@ def test_the_marks_are_those_of_the_texts_that_compare(texts: list[tuple[TextKin
         assert set(index.find(value)) == expected
         assert set(index.finder()(value) or ()) == expected
         assert set(index.finder(remembers=False)(value) or ()) == expected
+        by_hash = index.finder(is_secret=True)
+        assert [set(by_hash(value) or ()) for _ in range(2)] == [expected, expected]
 
 
 @given(globs, st.text("ab*", max_size=6).map(str.encode))
@@ -95,8 +97,9 @@ def test_all_of_a_value_is_looked_at_however_long() -> None:
     assert set(TextIndex([(TextKind.EQUAL, long[:8192], 1)]).finder()(long) or ()) == set()
 
 
-def test_a_flood_of_new_values_changes_no_answer() -> None:
-    find = TextIndex([(TextKind.WORD, b"bot", 1)]).finder()
+@pytest.mark.parametrize("is_secret", [False, True])
+def test_a_flood_of_new_values_changes_no_answer(is_secret: bool) -> None:
+    find = TextIndex([(TextKind.WORD, b"bot", 1)]).finder(is_secret=is_secret)
     rng = random.Random(1)
     for number in range(3 * MEMO_VALUES):
         assert not find(b"%x-" % rng.getrandbits(64))
