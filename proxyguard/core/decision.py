@@ -155,7 +155,9 @@ ACTION_NAMES: Final[dict[type[Action], str]] = {
     Score: "score", Tag: "tag", GiveJar: "jar", Prove: "prove", Mask: "mask", Uniform: "uniform",
 }  # fmt: skip
 
-STOPPING: Final = frozenset(ACTION_NAMES[kind] for kind in (Reject, Tarpit, Maze, Drop, Ban))
+_REFUSING: Final[frozenset[type[Action]]] = frozenset((Reject, Tarpit, Maze, Drop, Ban))
+
+STOPPING: Final = frozenset(ACTION_NAMES[kind] for kind in _REFUSING)
 """The names of what a client notices, and what keeps its request from the site."""
 
 pickle_by_fields(*ACTION_NAMES)
@@ -212,8 +214,6 @@ class EndTime(NamedTuple):
 
 FORWARDING: Final = frozenset((Allow, Pass, Delay, Mask, Uniform))
 """The actions that let a request go on."""
-
-NOT_REFUSING: Final = FORWARDING | {Prove}
 
 
 @dataclass(init=False, unsafe_hash=True, slots=True)
@@ -278,7 +278,7 @@ class Decision:
     @property
     def refuses(self) -> bool:
         """Whether the client is kept from what it asked for; `prove` only sends it there again, with a cookie."""
-        return type(self.action) not in NOT_REFUSING
+        return type(self.action) in _REFUSING
 
 
 PASS_BY_DEFAULT: Final = Decision(action=PASS)

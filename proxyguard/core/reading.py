@@ -6,15 +6,15 @@ Folding goes one way only: two spellings that are one page for the site become o
 
 from __future__ import annotations
 
-import copyreg
 import re
 from binascii import a2b_hex, a2b_qp
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from typing import Any, Final
 
 import re2
+
+from proxyguard.core.frozen import pickle_by_fields
 
 
 def _without_case(pattern: bytes) -> Any:
@@ -312,12 +312,7 @@ def _utf8_escapes(codes: Sequence[bytes]) -> list[bytes]:
     return [b"%" + escape for escape in escapes.split(_FIFTH_DIGIT_ESCAPE)]
 
 
-def _by_fields(reading: SiteReading) -> tuple[partial[SiteReading], tuple[()]]:
-    """How a reading is pickled: frozen, it cannot be filled in after it was made."""
-    return partial(SiteReading, **{each.name: getattr(reading, each.name) for each in fields(reading)}), ()
-
-
-copyreg.pickle(SiteReading, _by_fields)
+pickle_by_fields(SiteReading)
 
 STRICT: Final = SiteReading()
 LOOSE: Final = SiteReading(

@@ -65,7 +65,7 @@ def _private(headers: Headers, add: Headers) -> Headers:
 def dated(head: ResponseHead, date: bytes) -> ResponseHead:
     """A response's head with the Date that it lacks (RFC 9110 section 6.6.1: a recipient with a clock adds it)."""
     headers = (*head.headers, (b"Date", date))
-    return ResponseHead(  # a third of the cost of structs.replace
+    return ResponseHead(
         head.status, head.reason, headers, head.version, head.body, head.content_length, head.keep_alive, head.nominated
     )
 

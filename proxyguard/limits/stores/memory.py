@@ -220,26 +220,17 @@ class MemoryStore:
         counters, key, limit = self._counters, charge.key, charge.limit
         at = hash(key) & MASK
         shard = counters.shards[at]
-        old = shard.get(key, UNSEEN)
-        if old is UNSEEN and counters.used >= counters.crowded and not counters.has_room(charge, now):
+        old = shard.get(key)
+        if old is None and counters.used >= counters.crowded and not counters.has_room(charge, now):
             return self._charge_shared(charge, now, written)
+        before = UNSEEN if old is None else old
         if limit.is_plain:
-            new, usage = charge_gcra(old, now, limit, charge.cost, charge.owed)
+            new, usage = charge_gcra(before, now, limit, charge.cost, charge.owed)
         else:
             moment, end = self._window(limit, now)
-            new, usage = calendar_window.charge(old, moment, end, limit, charge.cost, charge.owed)
-        if new is not old:
-            shard[key] = new
-            if old is UNSEEN:
-                counters.used += 1
-                counters.new_until_sweep -= 1
-                written.append((shard, key, None, counters))
-            else:
-                written.append((shard, key, old, None))
-            if self.dirty is not None:
-                until = now + LASTING_SECONDS
-                if counters.lasts(new, until) or counters.lasts(old, until):
-                    self.dirty[at].add(key)
+            new, usage = calendar_window.charge(before, moment, end, limit, charge.cost, charge.owed)
+        if new is not before:
+            self._keep(counters, at, key, old, new, now, written)
         return usage
 
     def _charge_other(self, charge: Charge, now: float, written: list[Written]) -> Usage:
@@ -263,16 +254,21 @@ class MemoryStore:
             before = sliding_log.UNSEEN if old is None else old
             new, usage = sliding_log.charge(before, now, limit, charge.cost, charge.owed)
         if new is not before:
-            shard[place] = new
-            if old is None:
-                table.used += 1
-                table.new_until_sweep -= 1
-            written.append((shard, place, old, table if old is None else None))
-            until = now + LASTING_SECONDS
-            if self.dirty is not None and (table.lasts(new, until) or table.lasts(before, until)):
-                self.dirty[at].add(place)
+            self._keep(table, at, place, old, new, now, written)
             table.step(now)
         return usage
+
+    def _keep(self, table: Table[Any], at: int, place: str, old: Any, new: Any, now: float, written: list[Written]) -> None:
+        """Put a state in the place of the old one, None where the key is new."""
+        shard = table.shards[at]
+        shard[place] = new
+        if old is None:
+            table.used += 1
+            table.new_until_sweep -= 1
+        written.append((shard, place, old, table if old is None else None))
+        until = now + LASTING_SECONDS
+        if self.dirty is not None and (table.lasts(new, until) or (old is not None and table.lasts(old, until))):
+            self.dirty[at].add(place)
 
     def _charge_shared(self, charge: Charge, now: float, written: list[Written]) -> Usage:
         """A key that found its table full."""

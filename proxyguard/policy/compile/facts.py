@@ -100,8 +100,8 @@ def field_index(
     if texts:
         read = reading_of(row, reading)
         if read is None:
-            by_path = row.of_path  # facts of paths are remembered together
-            by_text = TextIndex(texts, yield_control).finder(remembers=not by_path, is_secret=is_secret)
+            index = TextIndex(texts, yield_control)
+            by_text = index.finder(remembers=not row.of_path, is_secret=is_secret)  # facts of paths are remembered together
         else:
             by_text = path_finder(texts, read, yield_control)
     by_number = _number_finder(bounds, lenient=row.is_lenient) if bounds else None
