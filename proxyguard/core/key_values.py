@@ -16,8 +16,9 @@ from functools import lru_cache
 from string import ascii_letters, digits
 from typing import Final
 
+from proxyguard.core.canonical_names import AROUND_NAMES
 from proxyguard.core.reading import percent_decode
-from proxyguard.core.request import AROUND_NAMES, MAX_COOKIES, Request, Values
+from proxyguard.core.request import MAX_COOKIES, Request, Values
 
 UNREADABLE: Final[Values] = (b"\0", b"\1")
 """Stand, behind the values that can be read, for those that cannot be known: a bound of a parser was met, or sites read something

@@ -13,22 +13,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from proxyguard.core.address import Address
+from proxyguard.core.canonical_names import canonical_names
 from proxyguard.core.connection_facts import ConnectionFacts
 from proxyguard.core.form import FormVisit
 from proxyguard.core.item import Item
 from proxyguard.core.jar import NO_JAR, Jar
 from proxyguard.core.origin import Origin
-from proxyguard.core.reading import (
-    LOOSE,
-    LOOSE_FRONT,
-    STRICT,
-    SiteReading,
-    decode_mended,
-    decoded_path,
-    is_settled,
-    mended,
-    percent_decode,
-)
+from proxyguard.core.reading import LOOSE, LOOSE_FRONT, STRICT, SiteReading, decode_mended, decoded_path, is_settled, mended
 from proxyguard.core.robots import RobotsVerdict
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -39,6 +30,8 @@ Values = tuple[bytes, ...]
 
 _Parameters = tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]]
 """Names, as many other names that the site may know them by (see `SiteReading.names_of`), and as many values."""
+
+REFERER: Final = b"referer"
 
 MAX_QUERY_PARAMETERS: Final = 400
 """Parameters of a request that are not empty; the front refuses more. Forms send fewer in a target of 8 KB."""
@@ -58,19 +51,8 @@ _COOKIE_BLANKS: Final = re.compile(rb"[ \t](?<![=;, \t][ \t])[ \t]*(?=[^ \t=;,]+
 _ALL_COOKIE_BLANKS: Final = re.compile(rb"(?<![ \t])[ \t]+(?=[^ \t=;,]+[ \t]*=)")
 """The same where a `=` stands before them: http.cookies of Python reads `a= b="c"` and `a=1= b=c` as two."""
 
-AROUND_NAMES: Final = b" \t\r\n\v\f\"'"
-"""What readers of cookies and parameters drop around names and values."""
-_AROUND_NAMES: Final = re.compile(rb"[ \t\r\n\v\f\"']")
-
-_CANONICAL_NAMES: Final = re.compile(rb"[a-z0-9_&-]*+")
-_NAME_TAIL: Final = re.compile(rb"[\0\[][^&]*+")
-"""What readers drop from the end of a name, in names with `&` between them."""
-
 _EARLY_BRACKET: Final = re.compile(rb"&(?:[^&\[\]]*+\]| *+\[)")
 """In names after a `&` each: one that begins with `[`, or has a `]` before any: its canonical form misses its other name."""
-
-_UNDERSCORES: Final = bytes.maketrans(b". \t", b"___")
-"""PHP's names of parameters and cookies."""
 
 
 class Request:
@@ -78,12 +60,17 @@ class Request:
 
     method, scheme, host and http_version are bytes such as `GET`, `https`, `example.org` (lower case, without the port)
     and `1.1`; target is the origin-form target with its query, as received.
+
+    Most requests of a client differ from the last one in their target and their Referer alone. `steady` are the header fields
+    without the only Referer, the same object for requests that have those in common, and `referer_at` its place in `headers`;
+    where that is not known, all of `headers`, and -1.
     """
 
     __slots__ = (
         "_cookies", "_cookies_by_name", "_index", "_loose_paths", "_path", "_query", "_query_by_name", "_query_parameters",
         "account", "account_key", "client", "connection", "facts", "form", "headers", "host", "http_version", "is_cookie_cut",
-        "is_session_unclear", "item", "jar", "key_values", "method", "origin", "reading", "robots", "scheme", "target", "visitor",
+        "is_session_unclear", "item", "jar", "key_values", "method", "origin", "reading", "referer_at", "robots", "scheme",
+        "steady", "target", "visitor",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +82,8 @@ class Request:
         target: bytes,
         headers: Headers,
         http_version: bytes = b"1.1",
+        steady: Headers | None = None,
+        referer_at: int = -1,
     ) -> None:
         self.client = client
         self.method = method
@@ -103,6 +92,8 @@ class Request:
         self.target = target
         self.headers = headers
         self.http_version = http_version
+        self.steady = headers if steady is None else steady
+        self.referer_at = referer_at
         self._index: dict[bytes, Values] | None = None
         self._path: bytes | None = None
         self._loose_paths: Values | None = None
@@ -130,7 +121,7 @@ class Request:
         self.form: FormVisit | None = None
         """The guarded form that it reads or posts; set likewise."""
         self.facts: tuple[object, set[int]] | None = None
-        """A cache for facts derived from the client and the header fields alone, after a mark of the module that derived them."""
+        """A cache for facts derived from the client and `steady` alone, after a mark of the module that derived them."""
         self.reading: SiteReading = STRICT
         """How the site reads the target; see `read_as`."""
         self.connection: ConnectionFacts | None = None
@@ -141,9 +132,12 @@ class Request:
         """What the site's robots.txt says of it; None: unknown. Set likewise."""
 
     def take_after(self, earlier: Request) -> None:
-        """Reuse what was derived from an earlier request whose header fields are the very same object."""
-        if earlier.headers is self.headers:
-            self._index = earlier._index
+        """Reuse what was derived from an earlier request whose header fields are the very same objects, but for a Referer."""
+        if earlier.steady is self.steady:
+            self._index = index = earlier._index
+            if index is not None and earlier.headers is not self.headers:
+                self._index = index = index.copy()
+                index[REFERER] = (self.headers[self.referer_at][1],)
             self._cookies = earlier._cookies
             self._cookies_by_name = earlier._cookies_by_name
             self.is_cookie_cut = earlier.is_cookie_cut
@@ -298,37 +292,6 @@ def path_of(target: bytes) -> bytes:
     return target if query < 0 else target[:query]
 
 
-def canonical_name(name: bytes) -> bytes:
-    """The name of a cookie or a query parameter as any site may read it: `Session[]`, `session` and ` session ` are one."""
-    return canonical_names((name,))[0]
-
-
-def canonical_names(names: Sequence[bytes]) -> Sequence[bytes]:
-    """`canonical_name` of each; all are read as one text, with `&` between them, since a query may have hundreds.
-
-    In a name, `&` and `%26` become the control character 1.
-    """
-    text = b"&".join(names)
-    if text.count(b"&") != len(names) - 1:
-        if not names:
-            return names
-        text = b"&".join([name.replace(b"&", b"\1") for name in names])
-    elif _CANONICAL_NAMES.fullmatch(text) is not None:
-        return names
-    return canonical_text(text).split(b"&")
-
-
-def canonical_text(text: bytes) -> bytes:
-    """As `canonical_names`, of names with `&` between them."""
-    if text.find(b"%") >= 0:
-        text = percent_decode(text.replace(b"%26", b"%01"))
-    if text.find(b"[") >= 0 or text.find(b"\0") >= 0:
-        text = _NAME_TAIL.sub(b"", text)
-    if _AROUND_NAMES.search(text) is not None:
-        text = b"&".join([name.strip(AROUND_NAMES) for name in text.split(b"&")])
-    return text.translate(_UNDERSCORES).lower()
-
-
 def _read_query(target: bytes, reading: SiteReading) -> _Parameters:
     query = target.partition(b"?")[2]
     if reading.folds_names:
@@ -379,6 +342,8 @@ def _decoded(texts: Sequence[bytes]) -> Sequence[bytes]:
 
 def _by_name(names: Sequence[bytes], values: Sequence[bytes]) -> dict[bytes, Values]:
     """Values by name, in time linear in them."""
+    if len(names) == 1:
+        return {names[0]: (values[0],)}
     grouped: dict[bytes, Values] = dict(zip(names, [(value,) for value in values], strict=True))
     if len(grouped) == len(names):
         return grouped

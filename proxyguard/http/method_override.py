@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from proxyguard.core.canonical_names import canonical_name
 from proxyguard.core.reading import percent_decode
-from proxyguard.core.request import canonical_name
 from proxyguard.http.claims import folded
 from proxyguard.http.http1.heads import RequestHead
 

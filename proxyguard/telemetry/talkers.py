@@ -8,6 +8,7 @@ answer. Knows nothing of what is done about anybody.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
@@ -41,6 +42,8 @@ MINUTES: Final = 1500
 
 MAX_USER_AGENT: Final = 160
 """Characters that are shown. Twice as many are told apart, as what is cut before it is redacted stays."""
+
+_HOST: Final = re.compile(rb"//(?:[^/?#]*@)?(\[[^/?#\]]*\]|[^/?#:@\[]*)")
 
 MAX_HOST: Final = 100
 
@@ -275,19 +278,8 @@ class Talkers:
 
 def referring_host(referer: bytes) -> bytes:
     """The host of a Referer, in lower case, without a port; empty when there is none."""
-    begin = referer.find(b"//")
-    if begin < 0:
-        return b""
-    host = referer[begin + 2 :]
-    for mark in (b"/", b"?", b"#"):
-        end = host.find(mark)
-        if end >= 0:
-            host = host[:end]
-    host = host[host.rfind(b"@") + 1 :][:MAX_HOST]
-    if host[:1] == b"[":
-        return host[: host.find(b"]") + 1].lower()
-    end = host.find(b":")
-    return (host if end < 0 else host[:end]).lower()
+    found = _HOST.search(referer)
+    return found[1][:MAX_HOST].lower() if found is not None else b""
 
 
 def joined_windows(several: Iterable[dict[str, Any]]) -> dict[str, Any]:

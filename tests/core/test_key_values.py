@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxyguard.core.canonical_names import canonical_name, canonical_names
 from proxyguard.core.key_values import (
     UNREADABLE,
     canonical_cookies,
@@ -20,7 +21,7 @@ from proxyguard.core.key_values import (
     query_values,
 )
 from proxyguard.core.reading import PRESETS
-from proxyguard.core.request import MAX_COOKIES, canonical_name, canonical_names
+from proxyguard.core.request import MAX_COOKIES
 from tests.build import request
 from tests.examples import examples
 

@@ -35,7 +35,7 @@ def open_exchange(
     client = services.resolver.resolve(link.peer, head.headers)
     scheme = services.resolver.scheme(link.peer, head.headers, link.scheme)
     method = acting_method(head) if route.keeps_override else head.method
-    request = Request(client, method, scheme, head.host, head.target, head.headers, version)
+    request = Request(client, method, scheme, head.host, head.target, head.headers, version, head.steady, head.referer_at)
     request.connection = link.facts
     if link.facts is None and services.resolver.reads_ja4:
         request.connection = services.resolver.connection(link.peer, head.headers)

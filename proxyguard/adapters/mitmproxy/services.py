@@ -100,27 +100,52 @@ class ClientState:
 class KeptFields:
     """The header fields of a request as its upstream got them, and what they were made of."""
 
-    __slots__ = ("_authority", "_client", "_headers", "_hide", "_route", "_scheme", "text")
+    __slots__ = ("_after", "_authority", "_before", "_client", "_hide", "_route", "_scheme", "_steady", "_text", "_value")
 
     def __init__(self, head: RequestHead, request: Request, route: Route, hide: bytes, text: bytes) -> None:
-        self._headers = head.headers
+        self._steady = head.steady
+        self._value = head.headers[head.referer_at][1] if head.referer_at >= 0 else b""
         self._authority = head.authority
         self._client = request.client
         self._scheme = request.scheme
         self._route = route
         self._hide = hide
-        self.text = text
+        self._text = text
+        self._before = b""
+        self._after = b""
 
-    def fit(self, head: RequestHead, request: Request, route: Route, hide: bytes) -> bool:
-        """Whether they are those of a later request on the same client connection, which `is_plain`."""
-        return (
-            head.headers is self._headers
-            and request.client is self._client
-            and route is self._route
-            and head.authority == self._authority
-            and request.scheme == self._scheme
-            and hide == self._hide
-        )
+    def text_of(self, head: RequestHead, request: Request, route: Route, hide: bytes, hop: bytes) -> bytes:
+        """Those of a later request on the same client connection, which `is_plain`; empty when they have to be made anew."""
+        if (
+            head.steady is not self._steady
+            or request.client is not self._client
+            or route is not self._route
+            or head.authority != self._authority
+            or request.scheme != self._scheme
+            or hide != self._hide
+        ):
+            return b""
+        if head.referer_at < 0:
+            return self._text
+        name, value = head.headers[head.referer_at]
+        if value != self._value:
+            if hop and value.find(hop) >= 0:
+                return b""
+            if not self._before and not self._part(b"\r\n%b: " % name):
+                return b""
+            self._value = value
+            self._text = self._before + value + self._after
+        return self._text
+
+    def _part(self, before: bytes) -> bool:
+        """Find the lines before and after the only Referer; False where it is not passed on."""
+        at = self._text.find(before + self._value + b"\r\n")
+        if at < 0:
+            return False
+        start = at + len(before)
+        self._before = self._text[:start]
+        self._after = self._text[start + len(self._value) :]
+        return True
 
 
 def is_plain(head: RequestHead) -> bool:
@@ -192,9 +217,11 @@ class FrontServices:
         plain = trace is None and is_plain(head)
         kept = link.kept_fields
         hop = self.hop
-        if kept is not None and plain and kept.fit(head, request, route, hide):
-            line = serialise.request_line(head)
-            return b"" if hop and line.find(hop) >= 0 else line + kept.text
+        line = serialise.request_line(head)
+        if kept is not None and plain:
+            fields = kept.text_of(head, request, route, hide, hop)
+            if fields:
+                return b"" if hop and line.find(hop) >= 0 else line + fields
         authority = head.authority or route.authority
         drop, keep, add = self.resolver.forwarding_headers(head.headers, link.peer, request.client, request.scheme, authority)
         if route.keeps_override:
@@ -206,7 +233,6 @@ class FrontServices:
         if hop:
             add = (*add, (HOP_FIELD, hop))
         text = serialise.request_fields(head, add=add, drop=drop, keep=keep, authority=authority)
-        line = serialise.request_line(head)
         if hop and (text.count(hop) != 1 or line.find(hop) >= 0):
             return b""
         if plain and not link.multiplexed and len(text) <= KEPT_BYTES:  # streams never have the very same fields

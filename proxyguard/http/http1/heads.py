@@ -26,18 +26,20 @@ class RequestHead(Value):
     received, no trailing dot; empty for an HTTP/1.0 request without Host. `host` is the same without the port (IPv6 in its
     brackets). `headers` are as received, order and case, every field included. `version` is `1.0` or `1.1`.
     `content_length` is None unless the field was there. `nominated` are the lower-case names of fields that Connection
-    makes hop-by-hop. `upgrade` is `websocket` or None: other offers are ignored, as RFC 9110 section 7.8 allows.
+    makes hop-by-hop. `upgrade` is `websocket` or None: other offers are ignored, as RFC 9110 section 7.8 allows. `steady` and
+    `referer_at` say what its fields have in common with other heads: see `core.request.Request`.
     """
 
     __slots__ = (
         "authority", "body", "content_length", "expect_continue", "headers", "host", "keep_alive", "method", "nominated",
-        "target", "te_trailers", "upgrade", "version",
+        "referer_at", "steady", "target", "te_trailers", "upgrade", "version",
     )  # fmt: skip
 
     def __init__(
         self, method: bytes, target: bytes, authority: bytes, host: bytes, headers: Headers, version: bytes, body: BodyKind,
         content_length: int | None, keep_alive: bool, expect_continue: bool, upgrade: bytes | None,  # noqa: FBT001 - made by position
         nominated: tuple[bytes, ...], te_trailers: bool,  # noqa: FBT001 - likewise
+        steady: Headers | None = None, referer_at: int = -1,
     ) -> None:  # fmt: skip
         self.method = method
         self.target = target
@@ -52,6 +54,8 @@ class RequestHead(Value):
         self.upgrade = upgrade
         self.nominated = nominated
         self.te_trailers = te_trailers
+        self.steady = headers if steady is None else steady
+        self.referer_at = referer_at
 
     def held(self) -> tuple[object, ...]:
         return (
@@ -61,20 +65,24 @@ class RequestHead(Value):
 
     def with_line(self, method: bytes, target: bytes) -> RequestHead:
         """The same head of another request line; its `headers` are the same object."""
-        return self._but(method, target, self.headers, self.expect_continue)
+        return self.with_fields(method, target, self.headers, self.steady, self.referer_at)
+
+    def with_fields(self, method: bytes, target: bytes, headers: Headers, steady: Headers, referer_at: int) -> RequestHead:
+        """The same head of another request line and with other fields, which say the same of its framing."""
+        return RequestHead(
+            method, target, self.authority, self.host, headers, self.version, self.body, self.content_length, self.keep_alive,
+            self.expect_continue, self.upgrade, self.nominated, self.te_trailers, steady, referer_at,
+        )  # fmt: skip
 
     def with_headers(self, headers: Headers) -> RequestHead:
         """The same head with other fields, which say the same of its framing."""
-        return self._but(self.method, self.target, headers, self.expect_continue)
+        return self.with_fields(self.method, self.target, headers, headers, -1)
 
     def without_expectation(self) -> RequestHead:
         """The same head of a request that waits for no 100."""
-        return self._but(self.method, self.target, self.headers, False)  # noqa: FBT003 - a field of the head
-
-    def _but(self, method: bytes, target: bytes, headers: Headers, expect_continue: bool) -> RequestHead:  # noqa: FBT001 - likewise
         return RequestHead(
-            method, target, self.authority, self.host, headers, self.version, self.body, self.content_length, self.keep_alive,
-            expect_continue, self.upgrade, self.nominated, self.te_trailers,
+            self.method, self.target, self.authority, self.host, self.headers, self.version, self.body, self.content_length,
+            self.keep_alive, False, self.upgrade, self.nominated, self.te_trailers, self.steady, self.referer_at,  # noqa: FBT003 - a field
         )  # fmt: skip
 
 

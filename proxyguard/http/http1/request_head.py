@@ -29,8 +29,8 @@ LINE_SPARE_BYTES: Final = 64
 
 MAX_LINES: Final = 1024
 MAX_LINE_BYTES: Final = 200
-"""Request lines that are remembered, and bytes of each: under a megabyte with what they mean. None with a query, which tells one
-request from another and may name a person."""
+"""Request lines that are remembered, and bytes of each: under a megabyte with what they mean. Without their query, which tells
+one request from another and may name a person."""
 
 MAX_NAMES: Final = 256
 MAX_NAME_BYTES: Final = 32
@@ -40,6 +40,8 @@ UPGRADES: Final = frozenset({b"websocket"})
 """Protocols that a connection may change to. h2c is not one: it would carry requests past the rules."""
 
 _LINE: Final = re.compile(rb"([A-Z][A-Z0-9_-]{0,31}) ([!\"$-~]++) HTTP/1\.([01])\r\n")
+_MODERN: Final = b" HTTP/1.1"
+_QUERY: Final = re.compile(rb"[!\"$-~]*+")
 _LINE_SHAPE: Final = re.compile(rb"(" + TOKEN + rb"+) ([^ ]+) (HTTP/[0-9]\.[0-9])\r\n")
 _TWO_READINGS: Final = re.compile(rb"[%\\]|/\.")
 """What a path may have to be looked at for."""
@@ -67,6 +69,7 @@ class RequestLine:
 
 
 _lines: dict[bytes, RequestLine] = {}
+"""By a line without a query, or what a line has up to the question mark and with it."""
 
 
 def read_line(text: bytes | bytearray, start: int, limit: int, target_bytes: int) -> RequestLine | None:
@@ -77,9 +80,12 @@ def read_line(text: bytes | bytearray, start: int, limit: int, target_bytes: int
     if isinstance(text, bytes):
         end = text.find(b"\r\n", start, min(limit, start + MAX_LINE_BYTES))
         if end >= 0:
-            known = _lines.get(text[start:end])
-            if known is not None and len(known.target.text) <= target_bytes:
-                return known
+            mark = text.find(b"?", start, end)
+            known = _lines.get(text[start:end] if mark < 0 else text[start : mark + 1])
+            if known is not None:
+                line = known if mark < 0 else _with_query(known, text, start, mark, end)
+                if line is not None and len(line.target.text) <= target_bytes:
+                    return line
     match = _LINE.match(text, start, limit)
     if match is None:
         if text[start] == 0x0A:
@@ -103,12 +109,26 @@ def read_line(text: bytes | bytearray, start: int, limit: int, target_bytes: int
         if len(target) >= FEW_PARAMETER_BYTES:
             check_query(target)
         line = RequestLine(method, RequestTarget(target), _VERSIONS[minor], match.end() - start)
-        if line.size <= MAX_LINE_BYTES and isinstance(text, bytes) and target.find(b"?") < 0:
+        if line.size <= MAX_LINE_BYTES and isinstance(text, bytes):
             if len(_lines) >= MAX_LINES:
                 _lines.clear()
-            _lines[text[start : match.end() - 2]] = line
+            mark = target.find(b"?")
+            if mark < 0:
+                _lines[text[start : match.end() - 2]] = line
+            else:
+                before = RequestLine(method, RequestTarget(target[:mark]), b"1.1", 0)
+                _lines[text[start : text.find(b"?", start) + 1]] = before
         return line
     return RequestLine(method, read_target(method, target), _VERSIONS[minor], match.end() - start)
+
+
+def _with_query(known: RequestLine, text: bytes, start: int, mark: int, end: int) -> RequestLine | None:
+    """The line `text[start:end]` with a query from `mark` on, given what the same is without it; None where it has to be read."""
+    stop = end - len(_MODERN)
+    if text[stop:end] != _MODERN or _QUERY.fullmatch(text, mark, stop) is None:
+        return None
+    target = known.target.text + text[mark:stop]
+    return RequestLine(known.method, RequestTarget(target), b"1.1", end + 2 - start)
 
 
 def _line_fault(line: bytes) -> str:

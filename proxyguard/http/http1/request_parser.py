@@ -17,9 +17,13 @@ from proxyguard.http.http1.fields import BARE_LF, longest_field
 from proxyguard.http.http1.heads import END, BodyKind, RequestEvent, RequestHead, read_piece
 from proxyguard.http.http1.known_lines import read_request_fields
 from proxyguard.http.http1.request_head import LINE_SPARE_BYTES, RequestLine, is_alike, read_line, understand, with_target
+from proxyguard.http.http1.steady_fields import SteadyFields, steady_fields
 
 REMEMBERED_BYTES: Final = 4096
 """Header sections up to this are remembered until the next request; nearly all are smaller."""
+
+STEADY_BYTES: Final = 2048
+"""Those up to this are remembered twice, whole and around their Referer: all but those with many cookies."""
 
 
 class _Place(Enum):
@@ -35,7 +39,7 @@ class RequestParser:
 
     __slots__ = (
         "_before", "_blank", "_bounds", "_chunks", "_fault", "_held", "_left", "_line", "_line_limit", "_place",
-        "_section",
+        "_section", "_steady",
     )  # fmt: skip
 
     def __init__(self, bounds: Bounds) -> None:
@@ -50,6 +54,7 @@ class RequestParser:
         self._fault = ""
         self._section = b""
         self._before: RequestHead | None = None
+        self._steady: SteadyFields | None = None
 
     @property
     def idle(self) -> bool:
@@ -165,11 +170,7 @@ class RequestParser:
         self._blank = False
         bounds = self._bounds
         section = text[start + line.size : stop]
-        before = self._before
-        if before is not None and section == self._section and is_alike(before, line):
-            head = with_target(before, line.target.text)
-        else:
-            head = self._read_section(line, section)
+        head = self._read_as_before(line, section) or self._read_section(line, section)
         length = head.content_length
         if length and bounds.body_bytes is not None and length > bounds.body_bytes:
             raise Malformed("body-size")
@@ -185,6 +186,22 @@ class RequestParser:
             if head.upgrade is not None:
                 self._place = _Place.UPGRADE
 
+    def _read_as_before(self, line: RequestLine, section: bytes) -> RequestHead | None:
+        """The head of a section that is the last one, or is but for the Referer; None: it has to be read."""
+        before = self._before
+        if before is None or not is_alike(before, line):
+            return None
+        if section == self._section:
+            return with_target(before, line.target.text)
+        steady = self._steady
+        headers = None if steady is None or len(section) > self._bounds.field_bytes else steady.read(section)
+        if steady is None or headers is None:
+            return None
+        head = before.with_fields(line.method, line.target.text, headers, steady.fields, steady.place)
+        self._section = section
+        self._before = head
+        return head
+
     def _read_section(self, line: RequestLine, section: bytes) -> RequestHead:
         """Most clients say the same of themselves with each request, so the last section is kept with what it meant."""
         bounds = self._bounds
@@ -195,11 +212,15 @@ class RequestParser:
         if size > bounds.field_bytes and longest_field(section) > bounds.field_bytes:
             raise Malformed("field-size")
         head = understand(line, tuple(fields))
-        if size <= REMEMBERED_BYTES and line.target.authority is None:
-            self._section = section
-            self._before = head
-        else:
+        if size > REMEMBERED_BYTES or line.target.authority is not None:
             self._before = None
+            return head
+        steady = steady_fields(section, head.headers) if size <= STEADY_BYTES else None
+        if steady is not None:
+            head = head.with_fields(head.method, head.target, head.headers, steady.fields, steady.place)
+        self._section = section
+        self._before = head
+        self._steady = steady
         return head
 
     def _read_length(self, data: bytes, start: int, events: list[RequestEvent]) -> int:

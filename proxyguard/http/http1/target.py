@@ -13,8 +13,9 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Final, NamedTuple
 
+from proxyguard.core.canonical_names import canonical_text
 from proxyguard.core.reading import percent_decode
-from proxyguard.core.request import MAX_QUERY_PARAMETERS, MAX_QUERY_PIECES, MAX_QUERY_VALUES, canonical_text
+from proxyguard.core.request import MAX_QUERY_PARAMETERS, MAX_QUERY_PIECES, MAX_QUERY_VALUES
 from proxyguard.http.http1.faults import Malformed
 
 MAX_HOST_BYTES: Final = 253

@@ -252,7 +252,8 @@ class FactTable:
             row = field_type(kind)
             if isinstance(row.source, OutsideValue):
                 continue
-            collectors = self._of_client if row.of_client else self._of_path if row.of_path else self._of_request
+            is_steady = row.of_client and row.ignores_referer
+            collectors = self._of_client if is_steady else self._of_path if row.of_path else self._of_request
             networks = _networks(about)
             if networks and kind == FieldKind.CLIENT:
                 self._networks = NetworkTable(networks, yield_control)
@@ -278,7 +279,7 @@ class FactTable:
             if self._networks is not None:  # these two without a call through their row: nearly every policy asks for them
                 facts.update(self._networks.find(request.client.number))
             if self._headers:
-                for line in request.headers:
+                for line in request.steady:
                     found = self._lines.get(line)
                     if found is None:
                         found = self._about_line(line)
@@ -287,6 +288,10 @@ class FactTable:
             for collector in self._of_client:
                 collector.collect(request, facts)
             request.facts = (self._mark, facts.copy())
+        if request.referer_at >= 0:
+            line = request.headers[request.referer_at]
+            found = self._lines.get(line)
+            facts.update(self._about_line(line) if found is None else found)
         if self._of_path:
             facts.update(self._about_path(request))
         for collector in self._of_request:

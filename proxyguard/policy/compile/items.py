@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
+from proxyguard.core.canonical_names import canonical_name
 from proxyguard.core.decision import Mode
 from proxyguard.core.item import COLD, Item, ItemHeat
 from proxyguard.core.key_values import canonical_parameter, canonical_path, query_values
 from proxyguard.core.reading import LOOSE
-from proxyguard.core.request import Request, canonical_name, path_of
+from proxyguard.core.request import Request, path_of
 from proxyguard.policy.bundled import is_bundled
 from proxyguard.policy.compile.path_index import named_path, path_finder
 from proxyguard.policy.items import ItemFamily

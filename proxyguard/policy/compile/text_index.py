@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Final, cast
 
 from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_yield, sorted_in_steps
+from proxyguard.policy.compile.needed_bytes import needed_bytes
 from proxyguard.policy.compile.pattern_set import PatternSet, beginning, pattern_of
 from proxyguard.policy.model import TextKind
 
@@ -73,7 +74,7 @@ def _known_by_hash(find: Callable[[bytes], AbstractSet[int]]) -> Find:
 class TextIndex:
     """Finds the marks of all texts that a value compares with."""
 
-    __slots__ = ("_anywhere", "_beginnings", "_equal", "_inside", "_patterns", "_prefixes", "_suffixes", "_words")
+    __slots__ = ("_anywhere", "_beginnings", "_equal", "_inside", "_needed", "_patterns", "_prefixes", "_suffixes", "_words")
 
     def __init__(self, texts: Iterable[tuple[TextKind, bytes, int]], yield_control: YieldControl = never_yield) -> None:
         """`texts` are matcher kind, text, mark. Raises PolicyError when a pattern cannot be compiled."""
@@ -102,6 +103,8 @@ class TextIndex:
         beginnings = tuple(map(beginning, patterns))
         self._beginnings = None if None in beginnings else cast("tuple[bytes, ...]", beginnings)
         """What every pattern that is found begins with; None: some may be found in any value."""
+        self._needed = needed_bytes(patterns)
+        """Bytes of which each value has one in which a pattern is found; empty: any value may."""
 
     def finder(self, *, remembers: bool = True, is_secret: bool = False) -> Find:
         """A function from a value to the marks of every text that it compares with, or None for none.
@@ -140,11 +143,17 @@ class TextIndex:
                 marks.update(text_marks)
         if self._anywhere is not None:
             self._anywhere.collect(value.lower(), marks)
-        if self._patterns is not None and (self._beginnings is None or value.startswith(self._beginnings)):
+        if self._patterns is not None and self._may_find(value):
             found, by_position = self._patterns
             for position in found.find(value):
                 marks.update(by_position[position])
         return marks or NOTHING
+
+    def _may_find(self, value: bytes) -> bool:
+        """Whether any pattern has to be looked for: most fields have nothing of what exploits are made of."""
+        if self._beginnings is not None and not value.startswith(self._beginnings):
+            return False
+        return not self._needed or len(value.translate(None, self._needed)) != len(value)
 
 
 class PrefixTable:

@@ -37,6 +37,7 @@ BOT: Final = FieldType(
     check=_check,
     has_stars=False,
     of_client=True,
+    ignores_referer=True,
     key=KeyForm.PLAIN,
     share=0.05,
     derived_from=(FieldKind.USER_AGENT,),

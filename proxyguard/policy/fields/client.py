@@ -20,6 +20,7 @@ CLIENT: Final = FieldType(
     matchers=EXACT,
     address=lambda request: request.client.number,
     of_client=True,
+    ignores_referer=True,
     derived_from=(),
 )
 ACCOUNT: Final = FieldType(

@@ -84,6 +84,7 @@ TLS: Final = FieldType(
     source=NamedValues(_tls, "fact of TLS", "ja4", _name_of("tls", ("ja4", "version", "client_kind"))),
     check=_tls_value,
     of_client=True,
+    ignores_referer=True,
     key=KeyForm.PLAIN,
     share=0.5,
 )
@@ -92,6 +93,7 @@ HTTP2: Final = FieldType(
     description="`http2.fingerprint`: the first frames of the connection, such as `2:0;4:33554432|33488897|0|m,p,s,a`.",
     source=NamedValues(_http2, "fact of HTTP/2", "fingerprint", _name_of("http2", ("fingerprint",))),
     of_client=True,
+    ignores_referer=True,
     key=KeyForm.PLAIN,
 )
 CLIENT_KIND: Final = FieldType(
@@ -101,6 +103,7 @@ CLIENT_KIND: Final = FieldType(
     matchers=EXACT,
     check=_one_of("kind of client", lambda: kind_table().names),
     of_client=True,
+    ignores_referer=True,
     key=KeyForm.PLAIN,
     share=0.5,
 )
@@ -111,6 +114,7 @@ CLAIMED_KIND: Final = FieldType(
     matchers=EXACT,
     check=_one_of("kind of client", lambda: tuple(kind.decode() for kind in CLAIMED_KINDS)),
     of_client=True,
+    ignores_referer=True,
     key=KeyForm.PLAIN,
     share=0.5,
     derived_from=(FieldKind.USER_AGENT,),
@@ -122,6 +126,7 @@ CONTRADICTION: Final = FieldType(
     matchers=EXACT,
     check=_one_of("contradiction", lambda: tuple(each.decode() for each in ALL)),
     of_client=True,
+    ignores_referer=True,
 )
 
 STATED: Final = {

@@ -54,6 +54,7 @@ HEADER_COUNT: Final = FieldType(
     matchers=(*EXACT, *NUMBERS),
     check=_count,
     of_client=True,
+    ignores_referer=True,
     key=KeyForm.PLAIN,
     derived_from=(FieldKind.HEADER,),
 )
@@ -84,6 +85,7 @@ BODY_SIZE: Final = FieldType(
     check=_count,
     has_sizes=True,
     of_client=True,
+    ignores_referer=True,
     key=KeyForm.HASHED,
     derived_from=(FieldKind.HEADER, FieldKind.HTTP_VERSION),
 )

@@ -117,6 +117,8 @@ class FieldType:
     of_client: bool = False
     """Whether values depend on the client address, the header fields and the connection alone; they are then derived once for all
     requests on an HTTP/1 connection that have the very same fields."""
+    ignores_referer: bool = False
+    """Of such a field, whether the value of a Referer changes nothing: it is then derived once for requests that differ in it."""
     of_path: bool = False
     """Whether values depend on the path as it was sent, and on how the site reads it, alone; facts about paths that come again
     are remembered."""

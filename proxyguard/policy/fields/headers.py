@@ -55,6 +55,7 @@ HEADER_ORDER: Final = FieldType(
     check=_names,
     has_stars=False,
     of_client=True,
+    ignores_referer=True,
     key=KeyForm.HASHED,
 )
 CONTENT_TYPE: Final = FieldType(
@@ -64,6 +65,7 @@ CONTENT_TYPE: Final = FieldType(
     check=_media_type,
     has_stars=False,
     of_client=True,
+    ignores_referer=True,
     key=KeyForm.HASHED,
     derived_from=(FieldKind.HEADER,),
 )

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from operator import attrgetter
 from typing import Final
 
+from proxyguard.core.canonical_names import canonical_name
 from proxyguard.core.key_values import canonical_header_name, cookie_values, header_values, query_values
 from proxyguard.core.problems import Fault, quoted
 from proxyguard.core.reading import percent_decode
-from proxyguard.core.request import Request, Values, canonical_name
+from proxyguard.core.request import Request, Values
 from proxyguard.policy.fields.field_type import (
     ANY_TEXT,
     MATCHERS,
@@ -103,6 +104,7 @@ COOKIE: Final = FieldType(
     is_lenient=True,
     matchers=MATCHERS,
     of_client=True,
+    ignores_referer=True,
     key=KeyForm.HASHED,
     is_secret=True,
 )
@@ -115,5 +117,6 @@ USER_AGENT: Final = FieldType(
     has_stars=False,
     canonical=Field(FieldKind.HEADER, "user-agent"),
     of_client=True,
+    ignores_referer=True,
     key=KeyForm.HASHED,
 )

@@ -21,6 +21,9 @@ NEXT = [
     GET.replace(b"Accept: */*", b"Content-Length: 0"),
     GET.replace(b"HTTP/1.1", b"HTTP/1.0"),
     GET.replace(b"Accept: */*", b"Accept: " + b"x" * KEPT_BYTES),
+    *(GET.replace(b"Accept: */*", b"Referer: /" + value) for value in (b"1", b"22", b"", b"1\r\nReferer: /2", b"\xff")),
+    GET.replace(b"Connection: TE", b"Referer: /1\r\nConnection: TE, Referer"),
+    GET.replace(b"Connection: TE", b"Referer: /2\r\nConnection: TE, Referer"),
 ]
 
 
@@ -33,7 +36,7 @@ def ask(rig: LaneRig, request: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("second", NEXT)
-@pytest.mark.parametrize("first", NEXT[:4])
+@pytest.mark.parametrize("first", [*NEXT[:4], *NEXT[10:]])
 def test_every_request_goes_upstream_as_if_it_were_the_first(first: bytes, second: bytes) -> None:
     alone = ask(LaneRig(), second)
     assert alone.endswith(b"\r\n\r\n")
@@ -49,4 +52,13 @@ def test_a_request_that_comes_back_is_found_by_its_target_too() -> None:
     for target in (b"/a", b"/b"):
         assert b"X-Proxyguard-Hop: 0123456789abcdef\r\n" in ask(rig, GET.replace(b"/a", target))
     rig.feed(GET.replace(b"/a", b"/c?0123456789abcdef"))
+    assert b" 508 " in rig.sent
+
+
+def test_a_request_that_comes_back_is_found_by_its_referer_too() -> None:
+    rig = LaneRig()
+    rig.services.hop = b"0123456789abcdef"
+    for value in (b"/a", b"/b"):
+        assert b"X-Proxyguard-Hop: 0123456789abcdef\r\n" in ask(rig, GET.replace(b"*/*\r\n", b"*/*\r\nReferer: %b\r\n" % value))
+    rig.feed(GET.replace(b"*/*\r\n", b"*/*\r\nReferer: /0123456789abcdef\r\n"))
     assert b" 508 " in rig.sent

@@ -6,18 +6,31 @@ import functools
 import gc
 import random
 
+import pytest
+
+from proxyguard.core.address import Address
 from proxyguard.core.decision import Reject
 from proxyguard.core.reading import LOOSE, STRICT
+from proxyguard.core.request import Request
+from proxyguard.core.settings import Bounds
+from proxyguard.http.http1.heads import RequestHead
+from proxyguard.http.http1.request_parser import RequestParser
 from proxyguard.policy.compile.compile import MAX_ORDERS, compile_policy
 from proxyguard.policy.compile.facts import MAX_PATH_BYTES, MAX_PATHS, MAX_VALUES, FactTable
-from proxyguard.policy.model import TextKind
-from tests.build import equal, policy, request, rule, text
+from proxyguard.policy.fields.field_type import AnyValues, FieldType, NamedValues, SingleValue
+from proxyguard.policy.fields.registry import field_types
+from proxyguard.policy.model import Present, TextKind
+from tests.build import asks, equal, policy, request, rule, text
 
 TESTS = [
     equal("path", "/signup"), text("path", TextKind.PREFIX, "/a"), text("path", TextKind.SUFFIX, ".css"),
     equal("loose_path", "/signup"), text("loose_path", TextKind.CONTAINS, "b"), equal("path_segment.2", "1", "2"),
     equal("query.id", "7"), equal("method", "POST"),
 ]  # fmt: skip
+
+
+CLIENT = Address.parse("192.0.2.1")
+CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 
 
 def test_what_is_remembered_of_a_path_is_what_would_be_found_again() -> None:
@@ -69,6 +82,56 @@ def test_what_is_remembered_of_a_value_is_what_would_be_found_again() -> None:
                 headers=(("Accept", ("*/*", "text/html", "a/b")[at % 3]), ("Cookie", f"a={at}"), ("Referer", f"https://a/{at}")),
             )
             assert table.of(asked) == FactTable(tests).of(asked), at
+
+
+REFERRED = [
+    equal("header.referer", "https://a/1"), text("header.referer", TextKind.CONTAINS, "a/2"), asks("header.referer", Present()),
+    equal("header.accept", "*/*"), text("user_agent", TextKind.PREFIX, "curl/"), equal("cookie.a", "1"), equal("query.id", "7"),
+    equal("header_count", "4"), text("header_order", TextKind.PREFIX, "user-agent,accept"), equal("path", "/b"),
+]  # fmt: skip
+
+
+def test_requests_that_differ_in_their_referer_share_what_is_derived_of_the_rest() -> None:
+    table, parser = FactTable(REFERRED), RequestParser(Bounds())
+    before: Request | None = None
+    pick = random.Random(5)
+    shared = 0
+    for at in range(300):
+        accept = pick.choice(["*/*", "*/*", "*/*", "text/html"])
+        referer = pick.choice(["Referer: https://a/1\r\n", f"Referer: https://a/2{at}\r\n", "Referer: https://a/3\r\n", ""])
+        lines = f"Host: a.example\r\nUser-Agent: curl/8\r\nAccept: {accept}\r\nCookie: a=1\r\n{referer}\r\n"
+        head = parser.feed(f"GET /{pick.choice('ab')}?id={pick.choice('67')} HTTP/1.1\r\n{lines}".encode())[0]
+        assert isinstance(head, RequestHead)
+        made = [
+            Request(CLIENT, head.method, b"https", head.host, head.target, head.headers, b"1.1", head.steady, head.referer_at)
+            for _ in range(2)
+        ]
+        asked, fresh = made
+        if before is not None:
+            asked.take_after(before)
+            shared += asked.facts is not None
+        assert table.of(asked) == FactTable(REFERRED).of(fresh)
+        assert [*asked.header_index.items()] == [*fresh.header_index.items()]
+        assert asked.cookies == fresh.cookies
+        before = asked
+    assert shared > 50
+
+
+@pytest.mark.parametrize("row", [row for row in field_types().values() if row.ignores_referer], ids=lambda row: row.kind)
+def test_no_other_fact_of_a_client_depends_on_the_value_of_its_referer(row: FieldType) -> None:
+    found: list[object] = []
+    for value in ("https://a.example/", "https://b.example/?" + "x" * 500):
+        asked = request(headers=(("User-Agent", CHROME), ("Accept", "*/*"), ("Referer", value), ("Cookie", "a=b")))
+        match row.source:
+            case SingleValue(single):
+                found.append(single(asked))
+            case AnyValues(several):
+                found.append(several(asked))
+            case NamedValues(by_name=by_name):
+                found.append(dict(by_name(asked)))
+            case other:
+                pytest.fail(f"{other} is not of a client")
+    assert found[0] == found[1]
 
 
 def test_cookies_and_credentials_are_not_remembered() -> None:
