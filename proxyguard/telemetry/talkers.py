@@ -43,7 +43,9 @@ MINUTES: Final = 1500
 MAX_USER_AGENT: Final = 160
 """Characters that are shown. Twice as many are told apart, as what is cut before it is redacted stays."""
 
-_HOST: Final = re.compile(rb"//(?:[^/?#]*@)?(\[[^/?#\]]*\]|[^/?#:@\[]*)")
+_HOST: Final = re.compile(rb"(?:[^/?#]*@)?(\[[^/?#\]]*\]|[^/?#:@\[]*)")
+_MARKS: Final = b"?#@:["
+"""What may stand around a host, or in it."""
 
 MAX_HOST: Final = 100
 
@@ -278,8 +280,15 @@ class Talkers:
 
 def referring_host(referer: bytes) -> bytes:
     """The host of a Referer, in lower case, without a port; empty when there is none."""
-    found = _HOST.search(referer)
-    return found[1][:MAX_HOST].lower() if found is not None else b""
+    begin = referer.find(b"//") + 2
+    if begin < 2:
+        return b""
+    end = referer.find(b"/", begin)
+    host = referer[begin:] if end < 0 else referer[begin:end]
+    if len(host.translate(None, _MARKS)) != len(host):
+        found = _HOST.match(referer, begin)
+        host = b"" if found is None else found[1]
+    return host[:MAX_HOST].lower()
 
 
 def joined_windows(several: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -26,10 +26,15 @@ from proxyguard.adapters.mitmproxy.messages import (
     ExchangeHandle,
     Expired,
     GiveUp,
+    Heard,
     HoldReading,
     HoldUpstream,
     Lease,
+    Listener,
+    Order,
     Ready,
+    Received,
+    Send,
     TurnEnds,
     Writable,
     data_received,
@@ -38,12 +43,9 @@ from proxyguard.adapters.mitmproxy.next_layer import ProtocolChooser
 from proxyguard.adapters.mitmproxy.private import (
     CloseConnection,
     CloseTcpConnection,
-    Command,
     ConnectionClosed,
     ConnectionState,
-    Event,
     HookCompleted,
-    Layer,
     Log,
     SendData,
     Start,
@@ -54,7 +56,6 @@ from proxyguard.adapters.mitmproxy.reading import LINGER_BYTES, LINGER_SECONDS, 
 from proxyguard.adapters.mitmproxy.runtime import Runtime
 from proxyguard.adapters.mitmproxy.services import ClientState
 from proxyguard.adapters.mitmproxy.timers import UNPLACED, call_from
-from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.core.address import Address
 from proxyguard.core.settings import Listen
 
@@ -82,9 +83,9 @@ class ClientConnection(PiecewiseProtocol):
         self._runtime = runtime
         self._listen = listen
         self._context: ConnectionContext | None = None
-        self._layer: Layer | None = None
+        self._layer: Listener | None = None
         self._proxy_header: ProxyHeaderReader | None = None
-        self._pending: list[Event] = []
+        self._pending: list[Heard] = []
         self._busy = False
         self._closing = False
         self._thrown_away = 0
@@ -149,7 +150,7 @@ class ClientConnection(PiecewiseProtocol):
                 return
         context = self._context
         if context is not None:
-            self.dispatch(data_received(context.client, data))
+            self.dispatch(data_received(context.client, data) if self._link.layer is None else Received(None, data))
 
     def eof_received(self) -> bool:
         """The client may still want its answer; the layers say when to close."""
@@ -168,7 +169,7 @@ class ClientConnection(PiecewiseProtocol):
         self._closing = True
         layer = self._link.layer
         if layer is not None:
-            self._layer = layer  # sent to it directly: a TLS layer swallows a second close
+            self._layer = cast("Listener", layer)  # sent to it directly: a TLS layer swallows a second close
             self.dispatch(ConnectionClosed(context.client))
         self._let_go()
         self._runtime.admission.leave(self._entered)
@@ -236,7 +237,7 @@ class ClientConnection(PiecewiseProtocol):
 
     # -- events down, commands up ----------------------------------------------------------------------------------------
 
-    def dispatch(self, event: Event) -> None:
+    def dispatch(self, event: Heard) -> None:
         """Hand an event to the layers and carry out their commands, then the events that came meanwhile."""
         layer = self._layer
         if layer is None:
@@ -257,24 +258,21 @@ class ClientConnection(PiecewiseProtocol):
             cut(self.transport)
         self._busy = False
         if layer.__class__ is ProtocolChooser and layer.layer is not None and self._layer is layer:
-            self._layer = layer.layer
+            self._layer = cast("Listener", layer.layer)
         link = self._link
         if not self._closing and not link.stalled:
             due = self.deadline = link.due
             if due < self.placed_at:
                 self._runtime.wheel.watch(self)
 
-    def _carry_out(self, command: Command) -> None:
-        if command.__class__ is SendData:  # the commonest by far
-            receiver = command.connection
-            if receiver.__class__ is UpstreamServer:
-                connection = receiver.connection
-                if not connection.closed:
-                    connection.transport.write(command.data)
-            elif not self._closing:
-                self.transport.write(command.data)
+    def _carry_out(self, command: Order) -> None:
+        if isinstance(command, Send):  # the commonest by far
+            self._send(command)
             return
         match command:
+            case SendData():  # of mitmproxy, while TLS is agreed on
+                if not self._closing:
+                    self.transport.write(command.data)
             case Lease():
                 self._leases.connect(command)
             case EndLease():
@@ -308,6 +306,15 @@ class ClientConnection(PiecewiseProtocol):
                 logger.debug("%s", command.message)
             case _:
                 raise NotImplementedError(f"no layer of ours sends {type(command).__name__}")
+
+    def _send(self, command: Send) -> None:
+        server = command.server
+        if server is not None:
+            connection = server.connection
+            if not connection.closed:
+                connection.transport.write(command.data)
+        elif not self._closing:
+            self.transport.write(command.data)
 
     def _await_mask(self, command: AwaitMask) -> None:
         done = partial(self._answer_ready, command.exchange)

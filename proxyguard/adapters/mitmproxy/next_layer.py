@@ -6,11 +6,11 @@ The original pauses while it asks, and replays what came meanwhile as generators
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import cast
 
+from proxyguard.adapters.mitmproxy.messages import Heard, Listener, Order, Received
 from proxyguard.adapters.mitmproxy.private import (
     CloseConnection,
-    Command,
     CommandGenerator,
     ConnectionClosed,
     Context,
@@ -21,21 +21,25 @@ from proxyguard.adapters.mitmproxy.private import (
     NextLayerHook,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 class ProtocolChooser(NextLayer):
     """Keeps events until an addon has set `layer`, asking at the first bytes and, if nothing was chosen, at each more."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._chosen: Callable[[Event], Iterable[Command]] | None = None
+        self._chosen: Listener | None = None
         self._asking = False
 
-    def handle_event(self, event: Event) -> Iterable[Command]:  # type: ignore[override]  # an iterable is all that is used
+    @property
+    def chosen(self) -> Listener | None:
+        """The layer that has taken over, and may be asked in its place."""
+        return self._chosen
+
+    def handle_event(self, event: Heard) -> Iterable[Order]:  # type: ignore[override]  # an iterable is all that is used
         chosen = self._chosen
-        return self._choose(event) if chosen is None else chosen(event)
+        if chosen is not None:
+            return chosen.handle_event(event)
+        return () if isinstance(event, Received) else self._choose(event)
 
     def _choose(self, event: Event) -> CommandGenerator[None]:
         if isinstance(event, HookCompleted):
@@ -60,6 +64,6 @@ class ProtocolChooser(NextLayer):
                 yield CloseConnection(self.context.client)
             return
         kept, self.events = self.events, []
-        self._chosen = layer.handle_event
+        self._chosen = cast("Listener", layer)
         for event in kept:
             yield from layer.handle_event(event)

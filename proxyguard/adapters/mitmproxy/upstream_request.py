@@ -8,7 +8,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
-from proxyguard.adapters.mitmproxy.messages import EndLease, Outbox, send_data
+from proxyguard.adapters.mitmproxy.messages import EndLease, Outbox, Send
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.core.request import Headers
 from proxyguard.http.http1 import serialise
@@ -67,7 +67,7 @@ class UpstreamRequest:
             self.held = b""
         if self.is_whole and self._head.body is BodyKind.CHUNKED:
             head += serialise.last_chunk(self._trailers)
-        self._outbox.commands.append(send_data(server, head))
+        self._outbox.commands.append(Send(server, head))
 
     def body(self, data: bytes) -> None:
         """More of the body; held while there is no connection."""
@@ -78,7 +78,7 @@ class UpstreamRequest:
             return
         if self._head.body is BodyKind.CHUNKED:
             data = serialise.chunk(data)
-        self._outbox.commands.append(send_data(self.server, data))
+        self._outbox.commands.append(Send(self.server, data))
 
     def end(self, trailers: Headers, now: float) -> None:
         """The request is whole."""
@@ -86,12 +86,12 @@ class UpstreamRequest:
         self.asked = now
         self._trailers = trailers
         if self.server is not None and self._head.body is BodyKind.CHUNKED:
-            self._outbox.commands.append(send_data(self.server, serialise.last_chunk(trailers)))
+            self._outbox.commands.append(Send(self.server, serialise.last_chunk(trailers)))
 
     def relay(self, data: bytes) -> None:
         """Send bytes of the upgraded protocol."""
         if self.server is not None:
-            self._outbox.commands.append(send_data(self.server, data))
+            self._outbox.commands.append(Send(self.server, data))
 
     @property
     def is_blocked(self) -> bool:

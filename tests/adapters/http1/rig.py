@@ -18,10 +18,14 @@ from proxyguard.adapters.mitmproxy.messages import (
     ExchangeHandle,
     Expired,
     GiveUp,
+    Heard,
     HoldReading,
     HoldUpstream,
     Lease,
     Leased,
+    Order,
+    Received,
+    Send,
     TurnEnds,
     Writable,
 )
@@ -29,14 +33,10 @@ from proxyguard.adapters.mitmproxy.private import (
     Client,
     CloseConnection,
     CloseTcpConnection,
-    Command,
     ConnectionClosed,
     ConnectionState,
     Context,
-    DataReceived,
-    Event,
     Options,
-    SendData,
     Start,
 )
 from proxyguard.adapters.mitmproxy.reading import ReadBuffer
@@ -158,7 +158,7 @@ class LaneRig:
 
     def feed(self, data: bytes) -> None:
         """The client sends bytes."""
-        self.dispatch(DataReceived(self.client, data))
+        self.dispatch(Received(None, data))
 
     def half_close(self) -> None:
         """The client says that it will send no more."""
@@ -172,7 +172,7 @@ class LaneRig:
 
     def respond(self, data: bytes) -> None:
         """The newest upstream connection sends bytes."""
-        self.dispatch(DataReceived(self.upstreams[-1].server, data))
+        self.dispatch(Received(self.upstreams[-1].server, data))
 
     def upstream_closes(self) -> None:
         """The newest upstream connection is closed by its other end."""
@@ -228,19 +228,19 @@ class LaneRig:
 
     # -- what the lane wants ---------------------------------------------------------------------------------------------
 
-    def dispatch(self, event: Event) -> None:
+    def dispatch(self, event: Heard) -> None:
         for command in self.layer.handle_event(event):
             self._carry_out(command)
 
-    def _carry_out(self, command: Command) -> None:
+    def _carry_out(self, command: Order) -> None:
         match command:
-            case SendData():
-                if command.connection is self.client:
+            case Send():
+                if command.server is None:
                     assert not self.end, "bytes after the end"
                     assert not self.half_closed, "bytes after half-closing"
                     self.sent += command.data.replace(b"Date: %b\r\n" % self.services.date(), b"")
                 else:
-                    found = [upstream for upstream in self.upstreams if upstream.server is command.connection]
+                    found = [upstream for upstream in self.upstreams if upstream.server is command.server]
                     assert found[0].leased, "bytes to an upstream that is not on lease"
                     found[0].got += command.data
             case Lease():

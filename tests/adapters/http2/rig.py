@@ -19,9 +19,8 @@ from h2.events import Event as H2Event
 
 from proxyguard.adapters.mitmproxy.http2.layer import Http2Layer
 from proxyguard.adapters.mitmproxy.http2.tarpit import HeldStream
-from proxyguard.adapters.mitmproxy.messages import Expired, HoldUpstream, TurnEnds, UpstreamPace
-from proxyguard.adapters.mitmproxy.private import Command, ConnectionClosed, Context, Event, Start
-from proxyguard.adapters.mitmproxy.private import DataReceived as Received
+from proxyguard.adapters.mitmproxy.messages import Expired, Heard, HoldUpstream, Order, Received, TurnEnds, UpstreamPace
+from proxyguard.adapters.mitmproxy.private import ConnectionClosed, Context, Start
 from proxyguard.adapters.mitmproxy.tarpit import Encryptor
 from proxyguard.core.decision import Tarpit
 from proxyguard.core.request import Request
@@ -239,7 +238,7 @@ class Http2Rig(LaneRig):
         upstream.cut = True
         self.dispatch(ConnectionClosed(upstream.server))
 
-    def dispatch(self, event: Event) -> None:
+    def dispatch(self, event: Heard) -> None:
         self._depth += 1
         super().dispatch(event)
         self._depth -= 1
@@ -276,7 +275,7 @@ class Http2Rig(LaneRig):
         """Bytes that no decent client would send."""
         self.feed(b"".join(parts))
 
-    def _carry_out(self, command: Command) -> None:
+    def _carry_out(self, command: Order) -> None:
         if isinstance(command, HoldUpstream):
             assert self.holds.get(id(command.server), False) is not command.held or self.link.stalled is False
             self.holds[id(command.server)] = command.held

@@ -12,27 +12,26 @@ from random import Random
 
 import pytest
 
-from proxyguard.adapters.mitmproxy.messages import Abort, data_received, send_data
+from proxyguard.adapters.mitmproxy.messages import Abort, Heard, Order, Received, Send
 from proxyguard.adapters.mitmproxy.private import (
     Client,
     CloseConnection,
-    Command,
     CommandGenerator,
     ConnectionClosed,
     ConnectionState,
     Context,
-    DataReceived,
     Event,
     Layer,
     Options,
-    SendData,
 )
 from proxyguard.adapters.mitmproxy.tls.openssl import SSL, new_buffer
 from proxyguard.adapters.mitmproxy.tls.records import BUFFER_BYTES, MAX_CREDIT_BYTES, UPDATE_BYTES, TlsRecords
 from proxyguard.core.connection_facts import ConnectionFacts
+from proxyguard.core.settings import Bounds
 from proxyguard.tools.range.spoken_tls import CIPHERS, DATA, HANDSHAKE, KEY_UPDATE, _Keys, _Schedule
 from tests.adapters.certificates import write_certificate
 from tests.adapters.front_rig import fronted, rest, run, until
+from tests.adapters.http1.rig import FakeUpstream
 from tests.adapters.tls.test_certificates import client_context
 
 SIZES = (1, 511, 512, BUFFER_BYTES - 1, BUFFER_BYTES, BUFFER_BYTES + 1, 5 * BUFFER_BYTES + 7, 300 * BUFFER_BYTES)
@@ -44,10 +43,10 @@ class Above(Layer):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.events: list[Event] = []
-        self.answers: list[Command] = []
+        self.events: list[Heard] = []
+        self.answers: list[Order] = []
 
-    def handle_event(self, event: Event) -> Iterable[Command]:  # type: ignore[override]  # an iterable is all that is used
+    def handle_event(self, event: Heard) -> Iterable[Order]:  # type: ignore[override]  # an iterable is all that is used
         self.events.append(event)
         answers, self.answers = self.answers, []
         return answers
@@ -57,7 +56,7 @@ class Above(Layer):
 
     @property
     def plain(self) -> bytes:
-        return b"".join(event.data for event in self.events if isinstance(event, DataReceived))
+        return b"".join(event.data for event in self.events if isinstance(event, Received))
 
 
 class Rig:
@@ -88,18 +87,18 @@ class Rig:
         self.tls = tls
         self.records = TlsRecords(tls, self.client, self.above, facts, new_buffer(BUFFER_BYTES))
 
-    def send(self, data: bytes) -> list[Command]:
+    def send(self, data: bytes) -> list[Order]:
         """What the peer says, as one piece."""
         self.peer.write(data)
         return self.give(self.outgoing.read())
 
-    def give(self, data: bytes) -> list[Command]:
-        return self.records.handle_event(data_received(self.client, data))
+    def give(self, data: bytes) -> list[Order]:
+        return self.records.handle_event(Received(None, data))
 
-    def take(self, commands: list[Command]) -> bytes:
+    def take(self, commands: list[Order]) -> bytes:
         """What the peer reads of what is to be sent."""
         for command in commands:
-            if isinstance(command, SendData):
+            if isinstance(command, Send):
                 self.incoming.write(command.data)
         found = b""
         while True:
@@ -134,7 +133,7 @@ def test_what_the_client_says_arrives_whole_however_it_is_cut(rig: Rig, size: in
 @pytest.mark.parametrize("size", SIZES)
 def test_what_is_said_to_the_client_arrives_whole(rig: Rig, size: int) -> None:
     said = Random(size).randbytes(size)
-    rig.above.answers = [send_data(rig.client, said), send_data(rig.client, b""), send_data(rig.client, b"more")]
+    rig.above.answers = [Send(None, said), Send(None, b""), Send(None, b"more")]
     assert rig.take(rig.send(b"?")) == said + b"more"
 
 
@@ -142,7 +141,7 @@ def test_several_records_of_one_read_are_one_event(rig: Rig) -> None:
     for word in (b"a", b"b", b"c"):
         rig.peer.write(word)
     rig.give(rig.outgoing.read())
-    assert [event.data for event in rig.above.events if isinstance(event, DataReceived)] == [b"abc"]
+    assert [event.data for event in rig.above.events if isinstance(event, Received)] == [b"abc"]
 
 
 def test_the_length_of_the_first_record_is_noted_once(tmp_path: Path) -> None:
@@ -155,10 +154,10 @@ def test_the_length_of_the_first_record_is_noted_once(tmp_path: Path) -> None:
 
 
 def test_commands_about_others_and_events_of_others_pass_as_they_are(rig: Rig) -> None:
-    other = Client(peername=("192.0.2.2", 1), sockname=("127.0.0.1", 443), state=ConnectionState.OPEN)
-    word = send_data(other, b"to somebody else")
+    other = FakeUpstream(Bounds()).server
+    word = Send(other, b"to somebody else")
     rig.above.answers = [word]
-    event = data_received(other, b"of somebody else")
+    event = Received(other, b"of somebody else")
     assert rig.records.handle_event(event) == [word]
     assert rig.above.events == [event]
 
@@ -169,12 +168,12 @@ def test_a_goodbye_ends_what_is_read_and_what_follows_is_thrown_away(rig: Rig) -
         rig.peer.unwrap()
     rig.give(rig.outgoing.read())
     assert rig.above.plain == b"last words"
-    assert [type(event) for event in rig.above.events] == [DataReceived, ConnectionClosed]
+    assert [type(event) for event in rig.above.events] == [Received, ConnectionClosed]
     assert not rig.client.state & ConnectionState.CAN_READ
     assert rig.give(b"whatever") == []
     assert rig.records.handle_event(ConnectionClosed(rig.client)) == []
     assert len(rig.above.events) == 2
-    rig.above.answers = [send_data(rig.client, b"an answer all the same")]
+    rig.above.answers = [Send(None, b"an answer all the same")]
     assert rig.take(rig.records.handle_event(Event())) == b"an answer all the same"
 
 
@@ -186,7 +185,7 @@ def test_an_end_without_a_goodbye_is_told_once(rig: Rig) -> None:
 
 def test_closing_says_goodbye_behind_all_that_was_said(rig: Rig) -> None:
     close = CloseConnection(rig.client)
-    rig.above.answers = [send_data(rig.client, b"the end"), close]
+    rig.above.answers = [Send(None, b"the end"), close]
     commands = rig.send(b"?")
     assert commands[-1] is close
     assert rig.take(commands) == b"the end"
@@ -229,7 +228,7 @@ def test_a_client_that_takes_short_records_only_gets_them(tmp_path: Path) -> Non
 @pytest.mark.parametrize("broken", [b"\x17\x03\x03\0\x20" + bytes(32), b"GET / HTTP/1.1\r\n\r\n"])
 def test_what_is_answered_before_a_broken_record_is_seen_does_no_harm(rig: Rig, broken: bytes) -> None:
     close = CloseConnection(rig.client)
-    rig.above.answers = [send_data(rig.client, b"an answer"), close]
+    rig.above.answers = [Send(None, b"an answer"), close]
     rig.peer.write(b"a request")
     commands = rig.give(rig.outgoing.read() + broken)
     assert rig.above.plain == b"a request"
@@ -272,7 +271,7 @@ def test_a_client_may_change_its_keys_and_goes_on(tmp_path: Path) -> None:
     peer = ChangingKeys(tmp_path)
     rig = peer.rig
     for _ in range(10):
-        rig.above.answers = [send_data(rig.client, b"an answer")]
+        rig.above.answers = [Send(None, b"an answer")]
         found = rig.take(rig.give(peer.change(FREE_CHANGES // 4) + peer.say(b"a" * BUFFER_BYTES)))
         assert found == b"an answer"
         for _ in range(FREE_CHANGES * UPDATE_BYTES // BUFFER_BYTES):
@@ -309,8 +308,8 @@ def test_a_client_that_begins_handshakes_again_and_again_is_cut(tmp_path: Path, 
     with pytest.raises(SSL.WantReadError):
         peer.do_handshake()
     records._credit = credit
-    commands = records.handle_event(data_received(rig.client, peer.bio_read(1 << 16)))
-    assert isinstance(commands[0], SendData)  # the alert that refuses it
+    commands = records.handle_event(Received(None, peer.bio_read(1 << 16)))
+    assert isinstance(commands[0], Send)  # the alert that refuses it
     assert any(isinstance(command, Abort) for command in commands) is not bool(credit)
 
 

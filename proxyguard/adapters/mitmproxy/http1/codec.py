@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum
 
 from proxyguard.adapters.mitmproxy.http1.pipeline import Pipeline
-from proxyguard.adapters.mitmproxy.messages import Abort, Detain, Outbox, send_data
+from proxyguard.adapters.mitmproxy.messages import Abort, Detain, Outbox, Send
 from proxyguard.adapters.mitmproxy.private import Client, CloseConnection
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.core.address import Address
@@ -152,5 +152,5 @@ class Http1Codec:
         """Have what is written sent before any further command."""
         parts = self._parts
         if parts:
-            self._outbox.commands.append(send_data(self._client, parts[0] if len(parts) == 1 else b"".join(parts)))
+            self._outbox.commands.append(Send(None, parts[0] if len(parts) == 1 else b"".join(parts)))
             parts.clear()

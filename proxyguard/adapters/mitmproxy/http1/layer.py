@@ -13,11 +13,23 @@ from proxyguard.adapters.mitmproxy.exchange import Exchange
 from proxyguard.adapters.mitmproxy.http1.codec import ExchangeEnd, Http1Codec
 from proxyguard.adapters.mitmproxy.http1.connection_state import REQUESTS_AT_ONCE, State
 from proxyguard.adapters.mitmproxy.http1.pipeline import SKIPPED_BODY_BYTES, Pipeline
-from proxyguard.adapters.mitmproxy.messages import Decided, Drain, Expired, HoldReading, Leased, Outbox, Ready, TurnEnds, Writable
+from proxyguard.adapters.mitmproxy.messages import (
+    Decided,
+    Drain,
+    Expired,
+    Heard,
+    HoldReading,
+    Leased,
+    Order,
+    Outbox,
+    Ready,
+    Received,
+    TurnEnds,
+    Writable,
+)
 from proxyguard.adapters.mitmproxy.phase import Phase
 from proxyguard.adapters.mitmproxy.private import (
     CloseTcpConnection,
-    Command,
     ConnectionClosed,
     ConnectionState,
     Context,
@@ -62,7 +74,7 @@ class Http1Layer(Layer):
 
     # -- events ----------------------------------------------------------------------------------------------------------
 
-    def handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # a list is one kind of iterable
+    def handle_event(self, event: Heard) -> list[Order]:  # type: ignore[override]  # a list is one kind of iterable
         """React to one event. The commands are to be carried out in order, before the next event. Never raises."""
         self._now = self._services.clock()
         self._begun = 0
@@ -84,17 +96,20 @@ class Http1Layer(Layer):
             if self._codec.ending is not None or not self._pipeline.is_whole:
                 self._proceed()
 
-    def _react(self, event: Event) -> None:
+    def _react(self, event: Heard) -> None:
         now = self._now
-        if isinstance(event, DataReceived):  # the commonest by far
-            if event.connection is self._client:
+        if isinstance(event, Received):
+            server = event.server
+            if server is None:
                 self._client_data(event.data)
             else:
                 exchange = self._exchange
-                if exchange is not None and exchange.upstream.server is event.connection:
+                if exchange is not None and exchange.upstream.server is server:
                     exchange.received(event.data, now)
             return
         match event:
+            case DataReceived():  # the first of a connection
+                self._client_data(event.data)
             case Leased():
                 event.exchange.leased(event.server, event.fault, now)
             case Decided():
@@ -121,7 +136,7 @@ class Http1Layer(Layer):
             case _:
                 pass
 
-    def _handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # what mitmproxy calls while it replays
+    def _handle_event(self, event: Event) -> list[Order]:  # type: ignore[override]  # what mitmproxy calls while it replays
         return self.handle_event(event)
 
     def _client_data(self, data: bytes) -> None:
@@ -370,7 +385,7 @@ class Http1Layer(Layer):
 
     # -- leaving the machine ---------------------------------------------------------------------------------------------
 
-    def _flush(self) -> list[Command]:
+    def _flush(self) -> list[Order]:
         self._codec.flush()
         exchange = self._exchange
         if self._state is State.RELAYING:

@@ -21,23 +21,17 @@ from proxyguard.adapters.mitmproxy.messages import (
     Decided,
     Drain,
     Expired,
+    Heard,
     Leased,
+    Order,
     Ready,
+    Received,
+    Send,
     TurnEnds,
     UpstreamPace,
     Writable,
-    send_data,
 )
-from proxyguard.adapters.mitmproxy.private import (
-    CloseConnection,
-    Command,
-    ConnectionClosed,
-    Context,
-    DataReceived,
-    Event,
-    Layer,
-    Start,
-)
+from proxyguard.adapters.mitmproxy.private import CloseConnection, ConnectionClosed, Context, DataReceived, Event, Layer, Start
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.http.http2 import frames
 from proxyguard.http.http2.budget import FRAMES_PER_ANSWER
@@ -85,7 +79,7 @@ class Http2Layer(Layer):
 
     # -- events ----------------------------------------------------------------------------------------------------------
 
-    def handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # a list is one kind of iterable
+    def handle_event(self, event: Heard) -> list[Order]:  # type: ignore[override]  # a list is one kind of iterable
         """React to one event. The commands are to be carried out in order, before the next event. Never raises."""
         connection = self._connection
         connection.now = self._services.clock()
@@ -103,19 +97,23 @@ class Http2Layer(Layer):
         connection.is_busy = False
         return self._outbox.take()
 
-    def _handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # what mitmproxy calls while it replays
+    def _handle_event(self, event: Event) -> list[Order]:  # type: ignore[override]  # what mitmproxy calls while it replays
         return self.handle_event(event)
 
-    def _react(self, event: Event) -> None:
+    def _react(self, event: Heard) -> None:
         streams = self.streams
+        if isinstance(event, Received):
+            server = event.server
+            if server is None:
+                self._client_data(event.data)
+                return
+            stream = streams.of_server(server)
+            if stream is not None and stream.exchange is not None:
+                stream.exchange.received(event.data, self._connection.now)
+            return
         match event:
-            case DataReceived():
-                if event.connection is self._client:
-                    self._client_data(event.data)
-                else:
-                    stream = streams.of_server(event.connection)
-                    if stream is not None and stream.exchange is not None:
-                        stream.exchange.received(event.data, self._connection.now)
+            case DataReceived():  # the first of a connection
+                self._client_data(event.data)
             case Leased() | Decided() | Ready():
                 self._waited_for(event)
             case ConnectionClosed():
@@ -191,13 +189,13 @@ class Http2Layer(Layer):
 
     # -- the end of a turn -----------------------------------------------------------------------------------------------
 
-    def _waits_for_more(self, event: Event) -> bool:
+    def _waits_for_more(self, event: Heard) -> bool:
         """Whether what an upstream sent may wait for what others send in the same turn of the loop: one TLS record for all."""
         if self._pace.is_due:
             return False
         if self._turn is TurnState.AWAITED:
             return self._sender.queued < GATHERED_BYTES
-        if event.__class__ is not DataReceived or event.connection is self._client or len(self.streams.open) < 2:
+        if not isinstance(event, Received) or event.server is None or len(self.streams.open) < 2:
             return False
         self._await_turn()
         return self._sender.queued < GATHERED_BYTES
@@ -269,7 +267,7 @@ class Http2Layer(Layer):
             parts.clear()
             if self._link.stalled:
                 self._pace.unsent_bytes += len(data)
-            self._outbox.commands.append(send_data(self._client, data))
+            self._outbox.commands.append(Send(None, data))
 
     def _finished(self, number: int) -> None:
         """A stream has been answered to the end. What is still to come of its request is of no use, but not refused at once."""
@@ -382,7 +380,7 @@ class Http2Layer(Layer):
             self._outbox.commands.append(Abort(self._client))
         else:
             if unsent:
-                self._outbox.commands.append(send_data(self._client, unsent))
+                self._outbox.commands.append(Send(None, unsent))
             self._outbox.commands.append(CloseConnection(self._client))
         self._forget()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from proxyguard.adapters.mitmproxy.messages import data_received
+from proxyguard.adapters.mitmproxy.messages import Order, data_received
 from proxyguard.adapters.mitmproxy.next_layer import ProtocolChooser
 from proxyguard.adapters.mitmproxy.private import (
     ClientTLSLayer,
@@ -40,7 +41,7 @@ class TlsLayer(ClientTLSLayer):
         """`buffer` is for records; see `TlsRecords`."""
         ReverseProxyMode(context)
         super().__init__(context)
-        self.child_layer = ProtocolChooser(context)
+        self.child_layer = self._chooser = ProtocolChooser(context)
         self._services = services
         self._link = link
         self._buffer = buffer
@@ -82,25 +83,25 @@ class TlsLayer(ClientTLSLayer):
                 link.due = self._services.clock() + self._services.bounds.head_seconds
             if link.facts is not None:
                 link.facts.tls_version = tls.get_protocol_version_name().removeprefix("TLSv").encode()
-            records = self._records = TlsRecords(tls, self.context.client, self.child_layer, link.facts, self._buffer)
+            records = self._records = TlsRecords(tls, self.context.client, self._chooser, link.facts, self._buffer)
             link.encryptor = records.encryptor
         return done, error
 
-    def receive_data(self, data: bytes) -> CommandGenerator[None]:
+    def receive_data(self, data: bytes) -> Iterator[Order]:  # type: ignore[override]  # the driver takes these too
         """What comes with the end of the handshake waits in OpenSSL until that is finished."""
         if self._records is not None:
             yield from self._records.handle_event(data_received(self.context.client, data))
 
-    def receive_close(self) -> CommandGenerator[None]:
+    def receive_close(self) -> Iterator[Order]:  # type: ignore[override]  # likewise
         yield from self.event_to_child(ConnectionClosed(self.conn))
 
-    def event_to_child(self, event: Event) -> CommandGenerator[None]:
+    def event_to_child(self, event: Event) -> Iterator[Order]:  # type: ignore[override]  # likewise
         if self._records is None:
             yield from super().event_to_child(event)
         else:
             yield from self._records.handle_event(event)
 
-    def _handshake_finished(self, err: str | None) -> CommandGenerator[None]:
+    def _handshake_finished(self, err: str | None) -> Iterator[Order]:  # type: ignore[override]  # likewise
         """Step aside: from here on every event goes to the records at once."""
         yield from super()._handshake_finished(err)
         if self._records is not None:

@@ -11,18 +11,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final
 
-from proxyguard.adapters.mitmproxy.messages import Abort, data_received, send_data
-from proxyguard.adapters.mitmproxy.private import (
-    Client,
-    CloseConnection,
-    Command,
-    ConnectionClosed,
-    ConnectionState,
-    DataReceived,
-    Event,
-    Layer,
-    SendData,
-)
+from proxyguard.adapters.mitmproxy.messages import Abort, Heard, Listener, Order, Received, Send, data_received
+from proxyguard.adapters.mitmproxy.next_layer import ProtocolChooser
+from proxyguard.adapters.mitmproxy.private import Client, CloseConnection, ConnectionClosed, ConnectionState, DataReceived
 from proxyguard.adapters.mitmproxy.tls.openssl import SSL, WANT_READ, ffi, lib
 from proxyguard.core.connection_facts import ConnectionFacts
 
@@ -90,7 +81,7 @@ class TlsRecords:
         "_buffer", "_child", "_client", "_credit", "_facts", "_into_tls", "_is_closed", "_ssl", "_state", "_tls", "encryptor",
     )  # fmt: skip
 
-    def __init__(self, tls: SSL.Connection, client: Client, child: Layer, facts: ConnectionFacts | None, buffer: Any) -> None:
+    def __init__(self, tls: SSL.Connection, client: Client, child: Listener, facts: ConnectionFacts | None, buffer: Any) -> None:
         """`buffer` is as that of a TlsEncryptor."""
         self.encryptor = TlsEncryptor(tls, buffer)
         self._tls = tls
@@ -105,31 +96,43 @@ class TlsRecords:
         self._credit = MAX_CREDIT_BYTES
         lib.SSL_clear_mode(self._ssl, lib.SSL_MODE_AUTO_RETRY)  # SSL_read returns after each record without data
 
-    def handle_event(self, event: Event) -> list[Command]:
+    def handle_event(self, event: Heard) -> list[Order]:
         """As a layer, but all commands at once."""
-        if event.__class__ is DataReceived:
-            if event.connection is self._client:
+        if isinstance(event, Received):
+            if event.server is None:
                 return self._received(event.data)
+        elif event.__class__ is DataReceived:
+            return self._received(event.data)
         elif event.__class__ is ConnectionClosed and event.connection is self._client:
             if self._is_closed or self._state == _OVER:
                 return []
             self._is_closed = True
         return self._sealed(self._child.handle_event(event))
 
-    def _received(self, data: bytes) -> list[Command]:
+    def _received(self, data: bytes) -> list[Order]:
         if self._state != _OPEN:
             return []
         plain = self._read(data)
-        found: list[Command] = []
+        found: list[Order] = []
         self._spend(32 * self._say(b"", found))  # alerts of a handshake that is refused, say, which nobody need read
         if plain:
-            found += self._sealed(self._child.handle_event(data_received(self._client, plain)))
+            found += self._sealed(self._heard(plain))
         if self._state == _BROKEN:
             found.append(Abort(self._client))
         elif self._state == _OVER:
             self._client.state &= ~ConnectionState.CAN_READ
             found += self._sealed(self._child.handle_event(ConnectionClosed(self._client)))
         return found
+
+    def _heard(self, plain: bytes) -> Iterable[Order]:
+        """Tell the layer above, in mitmproxy's words only while it is not chosen."""
+        child = self._child
+        if isinstance(child, ProtocolChooser):
+            chosen = child.chosen
+            if chosen is None:
+                return child.handle_event(data_received(self._client, plain))
+            self._child = child = chosen
+        return child.handle_event(Received(None, plain))
 
     def _read(self, data: bytes) -> bytes:
         """The plain bytes of all records that are whole; says in `_state` when they were the last."""
@@ -169,12 +172,12 @@ class TlsRecords:
             pass
         return _BROKEN
 
-    def _sealed(self, commands: Iterable[Command]) -> list[Command]:
+    def _sealed(self, commands: Iterable[Order]) -> list[Order]:
         """Commands with what is to be sent to the client as records; on a broken connection nothing more can be said."""
         client = self._client
-        found: list[Command] = []
+        found: list[Order] = []
         for command in commands:
-            if command.__class__ is SendData and command.connection is client:
+            if isinstance(command, Send) and command.server is None:
                 if self._state != _BROKEN:
                     self._say(command.data, found)
                 continue
@@ -185,8 +188,8 @@ class TlsRecords:
             found.append(command)
         return found
 
-    def _say(self, data: bytes, found: list[Command]) -> int:
+    def _say(self, data: bytes, found: list[Order]) -> int:
         records = self.encryptor(data)
         if records:
-            found.append(send_data(self._client, records))
+            found.append(Send(None, records))
         return len(records)
