@@ -10,11 +10,14 @@ from proxyguard.guard.interfaces import Forwarding
 from proxyguard.http.http1.heads import ResponseHead
 
 SET_COOKIE: Final = b"Set-Cookie"
+CACHE_CONTROL: Final = b"cache-control"
 
 PERSONAL: Final = (b"Cache-Control", b"private, no-cache")
 """Every reader asks the site; a browser may still go back to the page (`no-store` would keep it from that)."""
 
 _KEPT_FROM_CACHES: Final = re.compile(rb"(?:^|[,\s])(?:private|no-store|no-cache)(?:$|[,;=\s])")
+
+_PRIVATE: Final = (b"Cache-Control", b"private")
 
 
 def dressed(head: ResponseHead, forwarding: Forwarding) -> ResponseHead:
@@ -54,12 +57,16 @@ def _private(headers: Headers, add: Headers) -> Headers:
 
     A cache that keeps a Set-Cookie gives one client's to all (RFC 9111 section 7.3). What the site says of caching stays.
     """
-    control = b",".join([value for name, value in headers if name.lower() == b"cache-control"]).lower()
+    # A name of another length needs not be spelt in lower case first.
+    said = [value for name, value in headers if len(name) == len(CACHE_CONTROL) and name.lower() == CACHE_CONTROL]
+    if not said:
+        return (*add, _PRIVATE)
+    control = b",".join(said).lower()
     if _KEPT_FROM_CACHES.search(control) is not None:
         return add
     if control:
         return tuple([field for field in add if field[0] != SET_COOKIE])
-    return (*add, (b"Cache-Control", b"private"))
+    return (*add, _PRIVATE)
 
 
 def dated(head: ResponseHead, date: bytes) -> ResponseHead:
