@@ -120,7 +120,7 @@ class Request:
         """The item that it asks for; set likewise."""
         self.form: FormVisit | None = None
         """The guarded form that it reads or posts; set likewise."""
-        self.facts: tuple[object, set[int]] | None = None
+        self.facts: tuple[object, frozenset[int]] | None = None
         """A cache for facts derived from the client and `steady` alone, after a mark of the module that derived them."""
         self.reading: SiteReading = STRICT
         """How the site reads the target; see `read_as`."""

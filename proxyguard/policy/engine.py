@@ -185,10 +185,7 @@ def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO
     """
     if request.reading is not policy.reading:
         request.read_as(policy.reading)
-    facts = policy.facts(request)
-    if policy.outside is not None:
-        policy.outside.add(facts, request, now, around)
-    order = policy.order(facts)
+    facts, order = policy.find(request, now, around)
     for tag in given:
         _wake(policy, trigger_of_tag(tag), -1, order)
     found = Match(policy, request, facts, now, given)

@@ -17,6 +17,7 @@ from proxyguard.adapters.mitmproxy.leases import Leases
 from proxyguard.adapters.mitmproxy.masking_process import MaskResult
 from proxyguard.adapters.mitmproxy.messages import (
     Abort,
+    Arrived,
     AwaitMask,
     AwaitTicket,
     AwaitTime,
@@ -33,7 +34,6 @@ from proxyguard.adapters.mitmproxy.messages import (
     Listener,
     Order,
     Ready,
-    Received,
     Send,
     TurnEnds,
     Writable,
@@ -150,7 +150,7 @@ class ClientConnection(PiecewiseProtocol):
                 return
         context = self._context
         if context is not None:
-            self.dispatch(data_received(context.client, data) if self._link.layer is None else Received(None, data))
+            self.dispatch(data_received(context.client, data) if self._link.layer is None else Arrived(None, data))
 
     def eof_received(self) -> bool:
         """The client may still want its answer; the layers say when to close."""
@@ -271,8 +271,7 @@ class ClientConnection(PiecewiseProtocol):
             return
         match command:
             case SendData():  # of mitmproxy, while TLS is agreed on
-                if not self._closing:
-                    self.transport.write(command.data)
+                self._send(Send(None, command.data))
             case Lease():
                 self._leases.connect(command)
             case EndLease():

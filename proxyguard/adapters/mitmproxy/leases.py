@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from proxyguard.adapters.mitmproxy.messages import ClientHandle, EndLease, ExchangeHandle, Lease, Leased, Received, UpstreamPace
+from proxyguard.adapters.mitmproxy.messages import Arrived, ClientHandle, EndLease, ExchangeHandle, Lease, Leased, UpstreamPace
 from proxyguard.adapters.mitmproxy.private import ConnectionClosed
 from proxyguard.adapters.mitmproxy.runtime import Runtime
 from proxyguard.adapters.mitmproxy.services import ClientState
@@ -108,7 +108,7 @@ class Leases:
     def upstream_received(self, server: UpstreamServer, data: bytes) -> None:
         client = self._client
         if client is not None:
-            client.dispatch(Received(server, data))
+            client.dispatch(Arrived(server, data))
 
     def upstream_closed(self, server: UpstreamServer) -> None:
         self._forget(server.connection)

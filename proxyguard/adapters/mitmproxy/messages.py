@@ -26,7 +26,7 @@ def data_received(sender: Client, data: bytes) -> DataReceived:
     return event
 
 
-class Received:
+class Arrived:
     """Bytes of an upstream connection on lease; of the client where `server` is None.
 
     In place of mitmproxy's DataReceived, at a tenth of its cost, once the layer that speaks HTTP is there.
@@ -52,7 +52,7 @@ class Send:
         self.data = data
 
 
-Heard = Event | Received
+Heard = Event | Arrived
 """What a layer of ours is told."""
 
 Order = Command | Send
@@ -142,15 +142,30 @@ class Lease(Command):
         self.fresh = fresh
 
 
-class Leased(Event):
+class Awaited(Event):
+    """What an exchange waits for."""
+
+    __slots__ = ("exchange",)
+
+    exchange: ExchangeHandle
+
+    def hand_over(self, now: float) -> None:
+        """Tell the exchange."""
+        raise NotImplementedError
+
+
+class Leased(Awaited):
     """The answer to Lease: a connection, or None and a fault token."""
 
-    __slots__ = ("exchange", "fault", "server")
+    __slots__ = ("fault", "server")
 
     def __init__(self, exchange: ExchangeHandle, server: UpstreamServer | None, *, fault: str = "") -> None:
         self.exchange = exchange
         self.server = server
         self.fault = fault
+
+    def hand_over(self, now: float) -> None:
+        self.exchange.leased(self.server, self.fault, now)
 
 
 class EndLease(Command):
@@ -183,14 +198,17 @@ class AwaitTicket(Command):
         self.awaiting = awaiting
 
 
-class Decided(Event):
+class Decided(Awaited):
     """The answer to AwaitTicket."""
 
-    __slots__ = ("exchange", "ticket")
+    __slots__ = ("ticket",)
 
     def __init__(self, exchange: ExchangeHandle, ticket: Ticket) -> None:
         self.exchange = exchange
         self.ticket = ticket
+
+    def hand_over(self, now: float) -> None:
+        self.exchange.decided(self.ticket, now)
 
 
 class AwaitMask(Command):
@@ -214,14 +232,17 @@ class AwaitTime(Command):
         self.due = due
 
 
-class Ready(Event):
+class Ready(Awaited):
     """The answer to AwaitMask, or to AwaitTime: then `result` is None."""
 
-    __slots__ = ("exchange", "result")
+    __slots__ = ("result",)
 
     def __init__(self, exchange: ExchangeHandle, result: MaskResult | None) -> None:
         self.exchange = exchange
         self.result = result
+
+    def hand_over(self, now: float) -> None:
+        self.exchange.answer_ready(self.result, now)
 
 
 class HoldReading(Command):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
-from proxyguard.adapters.mitmproxy.messages import Heard, Listener, Order, Received
+from proxyguard.adapters.mitmproxy.messages import Arrived, Heard, Listener, Order
 from proxyguard.adapters.mitmproxy.private import (
     CloseConnection,
     CommandGenerator,
@@ -39,7 +39,7 @@ class ProtocolChooser(NextLayer):
         chosen = self._chosen
         if chosen is not None:
             return chosen.handle_event(event)
-        return () if isinstance(event, Received) else self._choose(event)
+        return () if isinstance(event, Arrived) else self._choose(event)
 
     def _choose(self, event: Event) -> CommandGenerator[None]:
         if isinstance(event, HookCompleted):

@@ -35,7 +35,7 @@ from proxyguard.policy.compile.forms import FormFinder, find_forms
 from proxyguard.policy.compile.items import ItemFinder, find_items
 from proxyguard.policy.compile.keys import BY_CLIENT, BY_NETWORK, KeyMaker, Shown
 from proxyguard.policy.compile.normal_form import Node, leaves, normal_form, reads
-from proxyguard.policy.compile.outside import OutsideFacts
+from proxyguard.policy.compile.outside import Circumstances, OutsideFacts
 from proxyguard.policy.compile.teardown import dismantle
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.fields.registry import field_types
@@ -44,7 +44,7 @@ from proxyguard.policy.model import AccountSource, FieldKind, Policy, Rule, Rule
 GIVEN: Final = (FieldKind.SCORE, FieldKind.TAG, FieldKind.CLASS, FieldKind.REFUSED)
 """What arises while rules are looked at, and is no fact of a request."""
 
-MAX_ORDERS: Final = 1024
+MAX_FOUND: Final = 1024
 """Sets of facts for which it is remembered which rules may hold, 2 MiB and at most 5; then it begins anew."""
 
 MAX_FACTS: Final = 64
@@ -158,8 +158,8 @@ class CompiledPolicy:
     """A policy ready to decide; made by `compile_policy`, asked by the engine."""
 
     __slots__ = (
-        "_always", "_ban_keys", "_by_trigger", "_keys", "_orders", "account", "asks_origin", "asks_robots", "asks_visitors",
-        "classes", "counting_refusals", "digest", "facts", "forms", "gives_jars", "items", "learning", "learns", "mode",
+        "_always", "_ban_keys", "_by_trigger", "_facts", "_found", "_keys", "account", "asks_origin", "asks_robots",
+        "asks_visitors", "classes", "counting_refusals", "digest", "forms", "gives_jars", "items", "learning", "learns", "mode",
         "noted", "outside", "prepares", "reading", "restricts", "rule_sets", "rules", "settles", "summary",
     )  # fmt: skip
 
@@ -205,9 +205,9 @@ class CompiledPolicy:
         self.summary = summary
         self.rules = rules
         """Allow rules first, then the others, each in file order; rules that are off are not here."""
-        self.facts = facts.of
-        """From a request to the numbers of the tests that hold for it."""
+        self._facts = facts
         self.outside = outside if outside.any else None
+        """What is true of the time and the client's place among all; None: no rule asks."""
         """What is true of the time and the client's place among all; None: no rule asks."""
         self.learning = {rule.name: rule.limit for rule in rules if rule.limit is not None and rule.limit.learned is not None}
         """The limits that follow earlier days, by the names of their rules."""
@@ -216,8 +216,8 @@ class CompiledPolicy:
         """The rules whose limits count refusals."""
         self._always = always
         self._by_trigger = by_trigger
-        self._orders: dict[frozenset[int], list[int]] = {}
-        """What `order` found for facts that come together again and again."""
+        self._found: dict[tuple[frozenset[int], tuple[int, ...], tuple[int, ...]], tuple[set[int], list[int]]] = {}
+        """What `find` found for facts that come together again and again."""
         self._keys = keys
         self.account = None if policy.account is None else Account.of(policy.account, keys)
         """How the account behind a request is known, if at all."""
@@ -235,18 +235,22 @@ class CompiledPolicy:
         session = None if policy.account is None else policy.account.session
         self._ban_keys = tuple(keys.looked_up(per, session) for per in sorted(banning - {BY_CLIENT, BY_NETWORK}, key=str))
 
-    def order(self, facts: set[int]) -> list[int]:
-        """Positions, ascending, of rules that hold by the facts alone, and of those where points, tags or refusals are to say
-        whether they do."""
-        those = frozenset(facts)
-        known = self._orders.get(those)
+    def find(self, request: Request, now: float, around: Circumstances) -> tuple[set[int], list[int]]:
+        """The facts that hold, not to be changed; and positions, ascending, of rules that hold by these alone, and of those where
+        points, tags or refusals are to say whether they do."""
+        client, path, rest = self._facts.parts(request)
+        if self.outside is not None:
+            self.outside.add(rest, request, now, around)
+        parts = client, path, tuple(rest)
+        known = self._found.get(parts)
         if known is None:
-            known = self._look(facts)
-            if len(those) <= MAX_FACTS and len(known) <= MAX_FACTS:
-                if len(self._orders) >= MAX_ORDERS:
-                    self._orders.clear()
-                self._orders[those] = known
-        return known.copy()
+            facts = {*client, *path, *rest}
+            known = facts, self._look(facts)
+            if max(len(facts), len(rest), len(known[1])) <= MAX_FACTS:
+                if len(self._found) >= MAX_FOUND:
+                    self._found.clear()
+                self._found[parts] = known
+        return known[0], known[1].copy()
 
     def _look(self, facts: set[int]) -> list[int]:
         rules, by_trigger = self.rules, self._by_trigger

@@ -7,20 +7,21 @@ is the negation of a present one, so that a request is asked only about what it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, assert_never
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final, assert_never
 
 from proxyguard.core.address import Network
 from proxyguard.core.privacy import SECRET_FIELDS
 from proxyguard.core.reading import STRICT, SiteReading
-from proxyguard.core.request import Request, Values, path_of
+from proxyguard.core.request import Request, path_of
+from proxyguard.policy.compile.collectors import AddressIn, Collector, FieldIndex, collect_values, collectors
 from proxyguard.policy.compile.cooperative import YieldControl, never_yield
 from proxyguard.policy.compile.network_table import NetworkTable
 from proxyguard.policy.compile.numbers import number_of, numbers_of
 from proxyguard.policy.compile.path_index import path_finder
 from proxyguard.policy.compile.signatures import checker
 from proxyguard.policy.compile.text_index import Find, TextIndex, joined
-from proxyguard.policy.fields.field_type import AnyValues, ArisingValues, FieldType, NamedValues, OutsideValue, SingleValue
+from proxyguard.policy.fields.field_type import FieldType, OutsideValue
 from proxyguard.policy.fields.registry import canonical, field_type, read_name, reading_of
 from proxyguard.policy.matchers import During, Refused, Sampled, Signed
 from proxyguard.policy.model import Absent, AtLeast, AtMost, FieldKind, InNetworks, Present, Test, Text, TextKind
@@ -63,15 +64,6 @@ class FactNumbers:
         if number == len(self.tests):
             self.tests.append(test)
         return number
-
-
-class FieldIndex(NamedTuple):
-    """All tests about one field, ready to be asked about its values."""
-
-    present: tuple[int, ...]
-    """Tests that hold when the field is there."""
-    find: Find | None
-    """From a value to the tests that hold for it."""
 
 
 def field_index(
@@ -155,75 +147,9 @@ def _both(first: Find | None, second: Find | None) -> Find | None:
     return lambda value: joined(first(value), second(value))
 
 
-class Collector:
-    """Adds the tests about one field that hold for a request."""
-
-    __slots__ = ()
-
-    def collect(self, request: Request, facts: set[int]) -> None:
-        """Add their numbers to `facts`."""
-        raise NotImplementedError
-
-
-class _Single(Collector):
-    """Of a field with one value."""
-
-    __slots__ = ("_find", "_present", "_value_of")
-
-    def __init__(self, value_of: Callable[[Request], bytes], index: FieldIndex) -> None:
-        self._value_of = value_of
-        self._present, self._find = index
-
-    def collect(self, request: Request, facts: set[int]) -> None:
-        if self._present:
-            facts.update(self._present)
-        if self._find is not None:
-            found = self._find(self._value_of(request))
-            if found:
-                facts.update(found)
-
-
-class _Any(Collector):
-    """Of a field with any number of values."""
-
-    __slots__ = ("_find", "_present", "_values_of")
-
-    def __init__(self, values_of: Callable[[Request], Values], index: FieldIndex) -> None:
-        self._values_of = values_of
-        self._present, self._find = index
-
-    def collect(self, request: Request, facts: set[int]) -> None:
-        values = self._values_of(request)
-        if values:
-            _collect_values(self._present, self._find, values, facts)
-
-
-class _Named(Collector):
-    """Of a field that has values by name."""
-
-    __slots__ = ("_by_name", "_fields")
-
-    def __init__(self, by_name: Callable[[Request], Mapping[bytes, Values]], fields: Mapping[bytes, FieldIndex]) -> None:
-        self._by_name = by_name
-        self._fields = fields
-
-    def collect(self, request: Request, facts: set[int]) -> None:
-        present = self._by_name(request)
-        if present:
-            _collect_named(self._fields, present, facts)
-
-
-class _InNetworks(Collector):
-    """Of an address."""
-
-    __slots__ = ("_address", "_networks")
-
-    def __init__(self, address: Callable[[Request], int], networks: NetworkTable) -> None:
-        self._address = address
-        self._networks = networks
-
-    def collect(self, request: Request, facts: set[int]) -> None:
-        facts.update(self._networks.find(self._address(request)))
+Parts = tuple[frozenset[int], tuple[int, ...], list[int]]
+"""Numbers of tests that hold by the client and what it says of itself each time, by the path, and by all else; the second and the
+third may have some more than once."""
 
 
 class FactTable:
@@ -253,12 +179,12 @@ class FactTable:
             if isinstance(row.source, OutsideValue):
                 continue
             is_steady = row.of_client and row.ignores_referer
-            collectors = self._of_client if is_steady else self._of_path if row.of_path else self._of_request
+            asked = self._of_client if is_steady else self._of_path if row.of_path else self._of_request
             networks = _networks(about)
             if networks and kind == FieldKind.CLIENT:
                 self._networks = NetworkTable(networks, yield_control)
             elif networks and row.address is not None:
-                collectors.append(_InNetworks(row.address, NetworkTable(networks, yield_control)))
+                asked.append(AddressIn(row.address, NetworkTable(networks, yield_control)))
             indexes = _indexes(about, yield_control, row, reading)
             if row.of_client:
                 indexes = {
@@ -267,36 +193,43 @@ class FactTable:
             if kind == FieldKind.HEADER:
                 self._headers = indexes
             elif indexes:
-                collectors += _collectors(row, indexes, reading)
+                asked += collectors(row, indexes, reading)
 
     def of(self, request: Request) -> set[int]:
         """The numbers of the tests that hold."""
+        client, path, rest = self.parts(request)
+        return {*client, *path, *rest}
+
+    def parts(self, request: Request) -> Parts:
+        """The numbers of the tests that hold."""
         known = request.facts
         if known is not None and known[0] is self._mark:
-            facts = known[1].copy()
+            client = known[1]
         else:
-            facts = set()
-            if self._networks is not None:  # these two without a call through their row: nearly every policy asks for them
-                facts.update(self._networks.find(request.client.number))
-            if self._headers:
-                for line in request.steady:
-                    found = self._lines.get(line)
-                    if found is None:
-                        found = self._about_line(line)
-                    if found:
-                        facts.update(found)
-            for collector in self._of_client:
-                collector.collect(request, facts)
-            request.facts = (self._mark, facts.copy())
-        if request.referer_at >= 0:
-            line = request.headers[request.referer_at]
-            found = self._lines.get(line)
-            facts.update(self._about_line(line) if found is None else found)
-        if self._of_path:
-            facts.update(self._about_path(request))
+            client = self._about_client(request)
+            request.facts = (self._mark, client)
+        rest: list[int] = []
+        at = request.referer_at
+        if at >= 0:
+            line = request.headers[at]
+            about = self._lines.get(line)
+            rest += self._about_line(line) if about is None else about
         for collector in self._of_request:
-            collector.collect(request, facts)
-        return facts
+            collector.collect(request, rest)
+        return client, self._about_path(request) if self._of_path else (), rest
+
+    def _about_client(self, request: Request) -> frozenset[int]:
+        """The tests that hold by the client and by its fields but for the Referer."""
+        found: list[int] = []
+        if self._networks is not None:  # these two without a call through their row: nearly every policy asks for them
+            found += self._networks.find(request.client.number)
+        if self._headers:
+            for line in request.steady:
+                about = self._lines.get(line)
+                found += self._about_line(line) if about is None else about
+        for collector in self._of_client:
+            collector.collect(request, found)
+        return frozenset(found)
 
     def _about_line(self, line: tuple[bytes, bytes]) -> tuple[int, ...]:
         """The tests about a header line that hold. Those of several lines of one name hold for the field."""
@@ -305,9 +238,9 @@ class FactTable:
         index = self._headers.get(lower)
         if index is None:
             return ()
-        facts: set[int] = set()
-        _collect_values(index.present, index.find, (value,), facts)
-        found = tuple(facts)
+        marks: list[int] = []
+        collect_values(index.present, index.find, (value,), marks)
+        found = tuple(marks)
         if lower not in SECRET_FIELDS and len(value) <= MAX_VALUE_BYTES:  # names that rules ask for are short
             if len(self._lines) >= MAX_LINES:
                 self._lines.clear()
@@ -320,10 +253,10 @@ class FactTable:
         is_usual = request.reading is self._reading and len(path) <= MAX_PATH_BYTES
         found = self._paths.get(path) if is_usual else None
         if found is None:
-            facts: set[int] = set()
+            marks: list[int] = []
             for collector in self._of_path:
-                collector.collect(request, facts)
-            found = tuple(facts)
+                collector.collect(request, marks)
+            found = tuple(marks)
             if is_usual:
                 if len(self._paths) >= MAX_PATHS:
                     self._paths.clear()
@@ -358,43 +291,3 @@ def _indexes(
 
 def _is_secret(kind: str, name: bytes) -> bool:
     return kind == FieldKind.COOKIE or (kind == FieldKind.HEADER and name in SECRET_FIELDS)
-
-
-def _collectors(row: FieldType, indexes: Mapping[bytes, FieldIndex], reading: SiteReading) -> Iterator[Collector]:
-    match row.source:
-        case SingleValue() if row.all_values is not None and reading.format_suffix:
-            yield _Any(row.all_values, indexes[b""])
-        case SingleValue(value):
-            yield _Single(value, indexes[b""])
-        case AnyValues(values):
-            yield _Any(values, indexes[b""])
-        case NamedValues(by_name=by_name, whole=whole):
-            named = {name: index for name, index in indexes.items() if name or whole is None}
-            if named:
-                yield _Named(by_name, named)
-            if whole is not None and b"" in indexes:
-                yield _Any(whole, indexes[b""])
-        case ArisingValues() | OutsideValue():
-            raise TypeError(f"{row.kind} is not a fact of a request")
-        case _:
-            assert_never(row.source)
-
-
-def _collect_named(fields: Mapping[bytes, FieldIndex], present: Mapping[bytes, Values], facts: set[int]) -> None:
-    """Ask about the fields that are present; goes through the shorter of the two."""
-    if len(fields) > len(present):
-        fields = {name: fields[name] for name in present if name in fields}
-    for name, (always, find) in fields.items():
-        if name in present:
-            _collect_values(always, find, present[name], facts)
-
-
-def _collect_values(always: tuple[int, ...], find: Find | None, values: Values, facts: set[int]) -> None:
-    """Add what holds for a field that is there, and for its values."""
-    if always:
-        facts.update(always)
-    if find is not None:
-        for value in values:
-            found = find(value)
-            if found:
-                facts.update(found)

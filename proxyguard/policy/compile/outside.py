@@ -56,15 +56,15 @@ class OutsideFacts:
         self._at = -1
         self._now: tuple[int, ...] = ()
 
-    def add(self, facts: set[int], request: Request, now: float, around: Circumstances) -> None:
+    def add(self, found: list[int], request: Request, now: float, around: Circumstances) -> None:
         """Add the numbers of the tests that hold; `now` is Unix seconds."""
         if self._during:
-            facts.update(self._in_minute(now) if around.minute is None else self._of_minute(around.minute))
+            found += self._in_minute(now) if around.minute is None else self._of_minute(around.minute)
         if self._shares:
             position = self._position(request) if around.position is None else around.position
             for share, number in self._shares:
                 if position < share:
-                    facts.add(number)
+                    found.append(number)
 
     def _in_minute(self, now: float) -> tuple[int, ...]:
         at = int(now // 60.0)  # offsets of time zones are whole minutes

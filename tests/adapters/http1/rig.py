@@ -10,6 +10,7 @@ from proxyguard.adapters.mitmproxy.capacity import capacity_of
 from proxyguard.adapters.mitmproxy.http1.layer import Http1Layer
 from proxyguard.adapters.mitmproxy.messages import (
     Abort,
+    Arrived,
     AwaitTicket,
     Decided,
     Detain,
@@ -24,7 +25,6 @@ from proxyguard.adapters.mitmproxy.messages import (
     Lease,
     Leased,
     Order,
-    Received,
     Send,
     TurnEnds,
     Writable,
@@ -158,7 +158,7 @@ class LaneRig:
 
     def feed(self, data: bytes) -> None:
         """The client sends bytes."""
-        self.dispatch(Received(None, data))
+        self.dispatch(Arrived(None, data))
 
     def half_close(self) -> None:
         """The client says that it will send no more."""
@@ -172,7 +172,7 @@ class LaneRig:
 
     def respond(self, data: bytes) -> None:
         """The newest upstream connection sends bytes."""
-        self.dispatch(Received(self.upstreams[-1].server, data))
+        self.dispatch(Arrived(self.upstreams[-1].server, data))
 
     def upstream_closes(self) -> None:
         """The newest upstream connection is closed by its other end."""

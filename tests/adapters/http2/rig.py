@@ -19,7 +19,7 @@ from h2.events import Event as H2Event
 
 from proxyguard.adapters.mitmproxy.http2.layer import Http2Layer
 from proxyguard.adapters.mitmproxy.http2.tarpit import HeldStream
-from proxyguard.adapters.mitmproxy.messages import Expired, Heard, HoldUpstream, Order, Received, TurnEnds, UpstreamPace
+from proxyguard.adapters.mitmproxy.messages import Arrived, Expired, Heard, HoldUpstream, Order, TurnEnds, UpstreamPace
 from proxyguard.adapters.mitmproxy.private import ConnectionClosed, Context, Start
 from proxyguard.adapters.mitmproxy.tarpit import Encryptor
 from proxyguard.core.decision import Tarpit
@@ -225,12 +225,12 @@ class Http2Rig(LaneRig):
 
     def reply(self, data: bytes, upstream: FakeUpstream | None = None) -> None:
         """An upstream sends bytes; the newest one unless told."""
-        self.dispatch(Received((upstream or self.upstream).server, data))
+        self.dispatch(Arrived((upstream or self.upstream).server, data))
         self.talk()
 
     def respond_on(self, upstream: FakeUpstream, data: bytes) -> None:
         """An upstream sends bytes; nobody reads the answer yet."""
-        self.dispatch(Received(upstream.server, data))
+        self.dispatch(Arrived(upstream.server, data))
 
     def lose(self, upstream: FakeUpstream) -> None:
         """An upstream closes its connection."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from proxyguard.adapters.mitmproxy.http2.layer import MAX_REFUSED
-from proxyguard.adapters.mitmproxy.messages import Received
+from proxyguard.adapters.mitmproxy.messages import Arrived
 from proxyguard.core.address import Network
 from proxyguard.core.request import Request
 from proxyguard.core.settings import Bounds, Buffering, Trust
@@ -654,7 +654,7 @@ def test_a_request_that_crosses_our_goodbye_is_still_taken() -> None:
     assert (rig.h2.warned, rig.h2.last_taken, len(rig.upstreams)) == (True, second, 2)
     for upstream in rig.upstreams:
         assert rig.end == ""
-        rig.dispatch(Received(upstream.server, OK))
+        rig.dispatch(Arrived(upstream.server, OK))
     assert (rig.sent.count(b"hi"), rig.end, first.reset) == (2, "close", None)
 
 
@@ -710,7 +710,7 @@ def test_after_the_last_request_of_a_connection_it_is_closed() -> None:
     assert len(rig.upstreams) == 3
     for upstream in rig.upstreams:
         assert rig.end == ""
-        rig.dispatch(Received(upstream.server, OK))
+        rig.dispatch(Arrived(upstream.server, OK))
     assert (rig.sent.count(b"hi"), rig.end) == (3, "close")
 
 

@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from proxyguard.adapters.mitmproxy.messages import Abort, Heard, Order, Received, Send
+from proxyguard.adapters.mitmproxy.messages import Abort, Arrived, Heard, Order, Send
 from proxyguard.adapters.mitmproxy.private import (
     Client,
     CloseConnection,
@@ -56,7 +56,7 @@ class Above(Layer):
 
     @property
     def plain(self) -> bytes:
-        return b"".join(event.data for event in self.events if isinstance(event, Received))
+        return b"".join(event.data for event in self.events if isinstance(event, Arrived))
 
 
 class Rig:
@@ -93,7 +93,7 @@ class Rig:
         return self.give(self.outgoing.read())
 
     def give(self, data: bytes) -> list[Order]:
-        return self.records.handle_event(Received(None, data))
+        return self.records.handle_event(Arrived(None, data))
 
     def take(self, commands: list[Order]) -> bytes:
         """What the peer reads of what is to be sent."""
@@ -141,7 +141,7 @@ def test_several_records_of_one_read_are_one_event(rig: Rig) -> None:
     for word in (b"a", b"b", b"c"):
         rig.peer.write(word)
     rig.give(rig.outgoing.read())
-    assert [event.data for event in rig.above.events if isinstance(event, Received)] == [b"abc"]
+    assert [event.data for event in rig.above.events if isinstance(event, Arrived)] == [b"abc"]
 
 
 def test_the_length_of_the_first_record_is_noted_once(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_commands_about_others_and_events_of_others_pass_as_they_are(rig: Rig) -
     other = FakeUpstream(Bounds()).server
     word = Send(other, b"to somebody else")
     rig.above.answers = [word]
-    event = Received(other, b"of somebody else")
+    event = Arrived(other, b"of somebody else")
     assert rig.records.handle_event(event) == [word]
     assert rig.above.events == [event]
 
@@ -168,7 +168,7 @@ def test_a_goodbye_ends_what_is_read_and_what_follows_is_thrown_away(rig: Rig) -
         rig.peer.unwrap()
     rig.give(rig.outgoing.read())
     assert rig.above.plain == b"last words"
-    assert [type(event) for event in rig.above.events] == [Received, ConnectionClosed]
+    assert [type(event) for event in rig.above.events] == [Arrived, ConnectionClosed]
     assert not rig.client.state & ConnectionState.CAN_READ
     assert rig.give(b"whatever") == []
     assert rig.records.handle_event(ConnectionClosed(rig.client)) == []
@@ -308,7 +308,7 @@ def test_a_client_that_begins_handshakes_again_and_again_is_cut(tmp_path: Path, 
     with pytest.raises(SSL.WantReadError):
         peer.do_handshake()
     records._credit = credit
-    commands = records.handle_event(Received(None, peer.bio_read(1 << 16)))
+    commands = records.handle_event(Arrived(None, peer.bio_read(1 << 16)))
     assert isinstance(commands[0], Send)  # the alert that refuses it
     assert any(isinstance(command, Abort) for command in commands) is not bool(credit)
 

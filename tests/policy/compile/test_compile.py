@@ -20,6 +20,7 @@ from proxyguard.policy.compile.facts import FactNumbers
 from proxyguard.policy.compile.keys import KeyMaker
 from proxyguard.policy.compile.normal_form import normal_form
 from proxyguard.policy.compile.numbers import number_of
+from proxyguard.policy.compile.outside import AS_IT_IS
 from proxyguard.policy.engine import match
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.items import ItemFamily
@@ -48,7 +49,7 @@ def compiled(*rules: Rule) -> CompiledPolicy:
 
 
 def touched(rules: CompiledPolicy, **what: str) -> list[str]:
-    facts = rules.facts(request(**what))  # type: ignore[arg-type]  # strings only
+    facts, _ = rules.find(request(**what), 0.0, AS_IT_IS)  # type: ignore[arg-type]  # strings only
     found = set(rules._always).union(*(rules._by_trigger.get(fact, ()) for fact in facts))
     return [rules.rules[position].name for position in sorted(found)]
 
@@ -199,14 +200,14 @@ def test_of_requests_with_very_many_facts_no_order_is_remembered() -> None:
     rules = [rule(f"r{at}", Reject(), test) for at, test in enumerate(present[:-2])]
     made = compiled(*rules, rule("last", Reject(), AnyOf(tuple(present[-2:]))))
     for count in (MAX_FACTS - 1, MAX_FACTS, MAX_FACTS + 1):
-        made.order(made.facts(request(headers=tuple((f"X{at}", "a") for at in range(count)))))
-    assert sorted(map(len, made._orders)) == [MAX_FACTS - 1, MAX_FACTS]
+        made.find(request(headers=tuple((f"X{at}", "a") for at in range(count))), 0.0, AS_IT_IS)
+    assert [len(facts) for facts, _ in made._found.values()] == [MAX_FACTS - 1, MAX_FACTS]
     many = compiled(*(rule(f"r{at}", Reject(), equal("path", "/a")) for at in range(MAX_FACTS + 1)))
-    many.order(many.facts(request("/a")))
-    assert many._orders == {}
+    many.find(request("/a"), 0.0, AS_IT_IS)
+    assert many._found == {}
     many = compiled(*(rule(f"r{at}", Reject(), equal("path", "/a")) for at in range(MAX_FACTS)))
-    many.order(many.facts(request("/a")))
-    assert list(map(len, many._orders.values())) == [MAX_FACTS]
+    many.find(request("/a"), 0.0, AS_IT_IS)
+    assert [len(order) for _, order in many._found.values()] == [MAX_FACTS]
 
 
 def test_a_decision_by_a_restriction_names_it() -> None:

@@ -15,8 +15,9 @@ from proxyguard.core.request import Request
 from proxyguard.core.settings import Bounds
 from proxyguard.http.http1.heads import RequestHead
 from proxyguard.http.http1.request_parser import RequestParser
-from proxyguard.policy.compile.compile import MAX_ORDERS, compile_policy
+from proxyguard.policy.compile.compile import MAX_FOUND, compile_policy
 from proxyguard.policy.compile.facts import MAX_PATH_BYTES, MAX_PATHS, MAX_VALUES, FactTable
+from proxyguard.policy.compile.outside import AS_IT_IS
 from proxyguard.policy.fields.field_type import AnyValues, FieldType, NamedValues, SingleValue
 from proxyguard.policy.fields.registry import field_types
 from proxyguard.policy.model import Present, TextKind
@@ -57,15 +58,14 @@ def test_a_path_that_is_read_otherwise_is_not_taken_for_the_remembered_one() -> 
 
 
 def test_what_facts_together_wake_is_remembered_for_so_many_of_them() -> None:
-    rules = [rule(f"r{at}", Reject(), equal("path", f"/{at}")) for at in range(3 * MAX_ORDERS)]
+    rules = [rule(f"r{at}", Reject(), equal("path", f"/{at}")) for at in range(3 * MAX_FOUND)]
     compiled = compile_policy(policy(*rules), secret=b"secret")
     for _ in range(2):
-        for at in range(3 * MAX_ORDERS):
-            facts = compiled.facts(request(f"/{at}"))
-            order = compiled.order(facts)
+        for at in range(3 * MAX_FOUND):
+            _, order = compiled.find(request(f"/{at}"), 0.0, AS_IT_IS)
             assert [compiled.rules[position].name for position in order] == [f"r{at}"]
             order.clear()
-    assert len(compiled._orders) <= MAX_ORDERS
+    assert len(compiled._found) <= MAX_FOUND
 
 
 def test_what_is_remembered_of_a_value_is_what_would_be_found_again() -> None:

@@ -30,7 +30,7 @@ BYTES = b"<{(%$\"'ab1. -\\\xc3"
         ([rb"a{<"], b"{"),
         *(([pattern], b"") for pattern in (
             rb"", rb"<*", rb"<?", rb"(?:<)*a", rb"<{0,2}", rb"<|a", rb"(<|)", rb"union.*select", rb"[<>]", rb".", rb"\Q<\E",
-            rb"\pL", rb"\x{3c}", rb"\074", rb"(?#<)", rb"\C<", rb"<**", rb"(<", rb"<)", b"\xe9", rb"<(?U)*",
+            rb"\pL", rb"\x{3c}", rb"\074", rb"(?#<)", rb"\C<", rb"<**", rb"(<", rb"<)", b"\xe9",
             b"(" * (MAX_DEPTH + 2) + b"<",
         )),
     ],

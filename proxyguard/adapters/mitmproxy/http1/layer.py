@@ -14,16 +14,14 @@ from proxyguard.adapters.mitmproxy.http1.codec import ExchangeEnd, Http1Codec
 from proxyguard.adapters.mitmproxy.http1.connection_state import REQUESTS_AT_ONCE, State
 from proxyguard.adapters.mitmproxy.http1.pipeline import SKIPPED_BODY_BYTES, Pipeline
 from proxyguard.adapters.mitmproxy.messages import (
-    Decided,
+    Arrived,
+    Awaited,
     Drain,
     Expired,
     Heard,
     HoldReading,
-    Leased,
     Order,
     Outbox,
-    Ready,
-    Received,
     TurnEnds,
     Writable,
 )
@@ -98,7 +96,7 @@ class Http1Layer(Layer):
 
     def _react(self, event: Heard) -> None:
         now = self._now
-        if isinstance(event, Received):
+        if isinstance(event, Arrived):
             server = event.server
             if server is None:
                 self._client_data(event.data)
@@ -110,12 +108,8 @@ class Http1Layer(Layer):
         match event:
             case DataReceived():  # the first of a connection
                 self._client_data(event.data)
-            case Leased():
-                event.exchange.leased(event.server, event.fault, now)
-            case Decided():
-                event.exchange.decided(event.ticket, now)
-            case Ready():
-                event.exchange.answer_ready(event.result, now)
+            case Awaited():
+                event.hand_over(now)
             case ConnectionClosed():
                 self._closed(event)
             case Expired():
@@ -133,8 +127,6 @@ class Http1Layer(Layer):
                 self._drain()
             case Start():
                 self._wait(self._services.bounds.head_seconds)
-            case _:
-                pass
 
     def _handle_event(self, event: Event) -> list[Order]:  # type: ignore[override]  # what mitmproxy calls while it replays
         return self.handle_event(event)
@@ -154,8 +146,6 @@ class Http1Layer(Layer):
                 self._thrown_away += len(data)
                 if self._thrown_away > LINGER_BYTES:
                     self._close()
-            case State.CLOSED:
-                pass
 
     def _closed(self, event: ConnectionClosed) -> None:
         exchange = self._exchange
@@ -290,8 +280,6 @@ class Http1Layer(Layer):
         if self._thrown_away > SKIPPED_BODY_BYTES:
             self._close()
 
-    # -- requests --------------------------------------------------------------------------------------------------------
-
     def _begin(self, head: RequestHead) -> None:
         services = self._services
         codec = self._codec
@@ -382,8 +370,6 @@ class Http1Layer(Layer):
         self._exchange = None
         self._wait_until = inf
         self._pipeline.forget()
-
-    # -- leaving the machine ---------------------------------------------------------------------------------------------
 
     def _flush(self) -> list[Order]:
         self._codec.flush()

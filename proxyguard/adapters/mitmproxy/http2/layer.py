@@ -18,6 +18,7 @@ from proxyguard.adapters.mitmproxy.http2.stream import Http2Stream
 from proxyguard.adapters.mitmproxy.http2.streams import Http2Streams
 from proxyguard.adapters.mitmproxy.messages import (
     Abort,
+    Arrived,
     Decided,
     Drain,
     Expired,
@@ -25,7 +26,6 @@ from proxyguard.adapters.mitmproxy.messages import (
     Leased,
     Order,
     Ready,
-    Received,
     Send,
     TurnEnds,
     UpstreamPace,
@@ -102,7 +102,7 @@ class Http2Layer(Layer):
 
     def _react(self, event: Heard) -> None:
         streams = self.streams
-        if isinstance(event, Received):
+        if isinstance(event, Arrived):
             server = event.server
             if server is None:
                 self._client_data(event.data)
@@ -195,7 +195,7 @@ class Http2Layer(Layer):
             return False
         if self._turn is TurnState.AWAITED:
             return self._sender.queued < GATHERED_BYTES
-        if not isinstance(event, Received) or event.server is None or len(self.streams.open) < 2:
+        if not isinstance(event, Arrived) or event.server is None or len(self.streams.open) < 2:
             return False
         self._await_turn()
         return self._sender.queued < GATHERED_BYTES

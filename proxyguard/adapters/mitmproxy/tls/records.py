@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final
 
-from proxyguard.adapters.mitmproxy.messages import Abort, Heard, Listener, Order, Received, Send, data_received
+from proxyguard.adapters.mitmproxy.messages import Abort, Arrived, Heard, Listener, Order, Send, data_received
 from proxyguard.adapters.mitmproxy.next_layer import ProtocolChooser
 from proxyguard.adapters.mitmproxy.private import Client, CloseConnection, ConnectionClosed, ConnectionState, DataReceived
 from proxyguard.adapters.mitmproxy.tls.openssl import SSL, WANT_READ, ffi, lib
@@ -98,7 +98,7 @@ class TlsRecords:
 
     def handle_event(self, event: Heard) -> list[Order]:
         """As a layer, but all commands at once."""
-        if isinstance(event, Received):
+        if isinstance(event, Arrived):
             if event.server is None:
                 return self._received(event.data)
         elif event.__class__ is DataReceived:
@@ -132,7 +132,7 @@ class TlsRecords:
             if chosen is None:
                 return child.handle_event(data_received(self._client, plain))
             self._child = child = chosen
-        return child.handle_event(Received(None, plain))
+        return child.handle_event(Arrived(None, plain))
 
     def _read(self, data: bytes) -> bytes:
         """The plain bytes of all records that are whole; says in `_state` when they were the last."""
