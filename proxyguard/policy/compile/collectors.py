@@ -95,6 +95,7 @@ class AddressIn(Collector):
 
 
 def collectors(row: FieldType, indexes: Mapping[bytes, FieldIndex], reading: SiteReading) -> Iterator[Collector]:
+    """Those of a field, whose tests are indexed by the names that it has values by; by the empty one where it has none."""
     match row.source:
         case SingleValue() if row.all_values is not None and reading.format_suffix:
             yield Several(row.all_values, indexes[b""])

@@ -44,8 +44,8 @@ from proxyguard.policy.model import AccountSource, FieldKind, Policy, Rule, Rule
 GIVEN: Final = (FieldKind.SCORE, FieldKind.TAG, FieldKind.CLASS, FieldKind.REFUSED)
 """What arises while rules are looked at, and is no fact of a request."""
 
-MAX_FOUND: Final = 1024
-"""Sets of facts for which it is remembered which rules may hold, 2 MiB and at most 5; then it begins anew."""
+MAX_FOUND: Final = 512
+"""Sets of facts for which it is remembered which rules may hold, 3 MiB and at most 5; then it begins anew."""
 
 MAX_FACTS: Final = 64
 """Of a set that is remembered, and rules that may hold."""
