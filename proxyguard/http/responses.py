@@ -2,7 +2,10 @@
 
 Every answer is `Cache-Control: no-store` and carries an opaque reference; none says which rule decided or what stands behind
 us, unless a limit is announced: then the answer says what it is, why, and when it ends. The form (HTML, JSON or plain text)
-follows Accept. Knows nothing of sockets, framing or HTTP versions. The HTML is `templates/refusal.html`.
+follows Accept. Knows nothing of sockets or framing. The HTML is `templates/refusal.html`.
+
+A page is made once and kept: answers with it differ in their reference, which stands between two halves of the body, and of the
+head as HTTP/1 writes it.
 """
 
 from __future__ import annotations
@@ -13,18 +16,18 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil
 from string import punctuation
-from typing import Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import quote_from_bytes
 
 from proxyguard.core.decision import Decision, Maze, Prove, Reject, Tarpit
 from proxyguard.core.request import Headers
 from proxyguard.core.settings import RefusalPage
+from proxyguard.core.value import Value
+from proxyguard.http.http1.serialise import field_lines, own_lines
 from proxyguard.http.languages import Language, language, preferred
 from proxyguard.http.languages.phrases import ending_phrase, limit_phrase, wait_phrase
 from proxyguard.http.ratelimit_fields import iso_time, quota_fields
 from proxyguard.http.reason_phrases import reason_phrase
-
-_new = tuple.__new__  # half the cost of calling the class
 
 TARPIT_BODY: Final = b"".join(b"<li>Entry %d of the list is being prepared.</li>\n" % number for number in range(1, 61))
 """What a tarpit drips after the words for people, over and over until its time or bytes are used up."""
@@ -51,6 +54,12 @@ ONE_MOMENT: Final = (
 MAX_PAGES: Final = 1024
 """Answers without a limit that are kept made: statuses, messages and languages are few, and seconds are rounded."""
 
+MAX_ASKED: Final = 1024
+"""Ways to ask for such an answer whose page is known at once: clients send few values of Accept and Accept-Language."""
+
+MAX_ASKED_BYTES: Final = 256
+"""Of both fields together; browsers send about 200. With MAX_ASKED ways to ask at most 0.5 MiB."""
+
 MAX_TEMPLATES: Final = 256
 """HTML pages that are kept in pieces."""
 
@@ -58,13 +67,57 @@ MAX_TEMPLATES: Final = 256
 DEFAULT_PAGE: Final = RefusalPage()
 
 
-class Answer(NamedTuple):
-    """A complete answer. `headers` has Content-Type, Cache-Control and what else belongs; Content-Length is the front's."""
+class Page:
+    """What answers have in common that differ in their reference alone. The reference stands between `before` and `after` in the
+    body, and between `first` and `last` among the header fields."""
 
-    status: int
-    reason: bytes
-    headers: tuple[tuple[bytes, bytes], ...]
-    body: bytes
+    __slots__ = ("_last_lines", "_start", "after", "before", "first", "last", "reason", "status")
+
+    def __init__(self, status: int, first: Headers, last: Headers, before: bytes, after: bytes) -> None:
+        self.status = status
+        self.reason = reason_phrase(status)
+        self.first = first
+        self.last = last
+        self.before = before
+        self.after = after
+        self._start = b""
+        self._last_lines = b""
+
+    def answer(self, reference: str) -> Answer:
+        """The page with a reference."""
+        name = reference.encode("ascii")
+        return Answer(self.status, self.reason, self.first, b"%b%b%b" % (self.before, name, self.after), name, self)
+
+    def head(self, reference: bytes, date: bytes, length: int, end: bytes) -> bytes:
+        """The head of an answer with this page as HTTP/1 writes it; `end` is what `serialise.end_of_head` says."""
+        if not self._start:
+            self._start = b"%b%b: " % (own_lines(self.status, self.first), REFERENCE)
+            self._last_lines = b"\r\n" + field_lines(self.last)
+        return b"%b%b%bDate: %b\r\nContent-Length: %d\r\n%b" % (self._start, reference, self._last_lines, date, length, end)
+
+
+class Answer(Value):
+    """A complete answer. `page` and `reference` say what it was made of, where it is one of the pages that are kept."""
+
+    __slots__ = ("_fields", "body", "page", "reason", "reference", "status")
+
+    def __init__(
+        self, status: int, reason: bytes, headers: Headers, body: bytes, reference: bytes = b"", page: Page | None = None
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self._fields = headers
+        self.body = body
+        self.reference = reference
+        self.page = page
+
+    @property
+    def headers(self) -> Headers:
+        """Content-Type, Cache-Control and what else belongs; Content-Length is the front's."""
+        return self._fields if self.page is None else (*self._fields, (REFERENCE, self.reference), *self.page.last)
+
+    def held(self) -> tuple[object, ...]:
+        return self.status, self.reason, self.headers, self.body
 
 
 def refusal_wait(decision: Decision) -> float | None:
@@ -122,21 +175,14 @@ class LimitNotice:
 NO_NOTICE: Final = LimitNotice()
 
 
-class _Page(NamedTuple):
-    """An answer's header fields and body before and after where its reference stands."""
-
-    first: Headers
-    last: Headers
-    before: bytes
-    after: bytes
-
-
 class Pages:
     """Makes the answers of one instance, in the client's language. Pages that were made are kept."""
 
     def __init__(self, page: RefusalPage = DEFAULT_PAGE) -> None:
         self._page = page
-        self._made: dict[tuple[bytes, int, str | None, int | None, str], _Page] = {}
+        self._made: dict[tuple[bytes, int, str | None, int | None, str], Page] = {}
+        self._asked: dict[Any, Page] = {}
+        """The same by Accept and Accept-Language, status, message and seconds, so that those are not read for each answer."""
         self._pieces: dict[tuple[str, str, tuple[str, ...], bool, str], list[str]] = {}
 
     def render(self, decision: Decision, reference: str, *, accept: bytes = b"", languages: bytes = b"") -> Answer:
@@ -145,14 +191,14 @@ class Pages:
         reject = action if isinstance(action, Reject) else Reject()
         status = reject.status or (429 if decision.quota else 403)
         wait = refusal_wait(decision)
+        if not (decision.quotas or decision.restriction):
+            return self._page_of(status, reject.message, accept, languages, wait).answer(reference)
+        ends = decision.ends
+        if ends is not None and wait is not None and decision.restriction:
+            wait = min(wait, ends.seconds_left)
         code = preferred(languages, self._page.language)
-        notice = None
-        if decision.quotas or decision.restriction:
-            ends = decision.ends
-            if ends is not None and wait is not None and decision.restriction:
-                wait = min(wait, ends.seconds_left)
-            notice = _notice(decision, language(code))
-        return self._answer(status, reject.message, reference, accept, wait, code, notice)
+        notice = _notice(decision, language(code))
+        return self._make(_form(accept), status, reject.message, _whole_seconds(wait), code, notice).answer(reference)
 
     def error(
         self,
@@ -164,8 +210,7 @@ class Pages:
         retry_after_seconds: float | None = None,
     ) -> Answer:
         """The answer to a request that is malformed, too large, or that no upstream could answer."""
-        code = preferred(languages, self._page.language)
-        return self._answer(status, None, reference, accept, retry_after_seconds, code, None)
+        return self._page_of(status, None, accept, languages, retry_after_seconds).answer(reference)
 
     def held(self, reference: str, languages: bytes) -> bytes:
         """How the page of a tarpit begins: what a person who is caught in it needs to know."""
@@ -179,27 +224,30 @@ class Pages:
             f"<h1>{title}</h1><p>{message}</p><p>{person} <code>{reference}</code></p>{contact}<ul>\n"
         ).encode()
 
-    def _answer(
-        self, status: int, message: str | None, reference: str, accept: bytes, wait: float | None, code: str,
-        notice: LimitNotice | None,
-    ) -> Answer:  # fmt: skip
-        seconds = max(1, ceil(wait)) if wait is not None else None
-        form = HTML if accept.find(b"html") >= 0 else JSON if accept.find(b"json") >= 0 else TEXT
-        if notice is not None:
-            page = self._make(form, status, message, seconds, code, notice)
-        else:
-            key = (form, status, message, seconds, code)
-            kept = self._made.get(key)
-            if kept is None:
-                if len(self._made) >= MAX_PAGES:
-                    self._made.clear()
-                kept = self._made[key] = self._make(form, status, message, seconds, code, NO_NOTICE)
-            page = kept
-        name = reference.encode("ascii")
-        fields = (*page.first, (REFERENCE, name), *page.last)
-        return _new(Answer, (status, reason_phrase(status), fields, page.before + name + page.after))
+    def _page_of(self, status: int, message: str | None, accept: bytes, languages: bytes, wait: float | None) -> Page:
+        """The page without a limit."""
+        seconds = _whole_seconds(wait)
+        asked: Any = (accept, languages, status, message, seconds)  # Any: else mypyc makes the tuple again for each use
+        page = self._asked.get(asked)
+        if page is None:
+            page = self._kept(_form(accept), status, message, seconds, preferred(languages, self._page.language))
+            if len(accept) + len(languages) <= MAX_ASKED_BYTES:
+                if len(self._asked) >= MAX_ASKED:
+                    self._asked.clear()
+                self._asked[asked] = page
+        return page
 
-    def _make(self, form: bytes, status: int, message: str | None, seconds: int | None, code: str, notice: LimitNotice) -> _Page:
+    def _kept(self, form: bytes, status: int, message: str | None, seconds: int | None, code: str) -> Page:
+        key = (form, status, message, seconds, code)
+        kept = self._made.get(key)
+        if kept is None:
+            if len(self._made) >= MAX_PAGES:
+                self._made.clear()
+                self._asked.clear()
+            kept = self._made[key] = self._make(form, status, message, seconds, code, NO_NOTICE)
+        return kept
+
+    def _make(self, form: bytes, status: int, message: str | None, seconds: int | None, code: str, notice: LimitNotice) -> Page:
         texts = language(code)
         text = message or texts.message(status)
         title = texts.titles["restricted" if notice.temporary else _title(status)]
@@ -228,7 +276,7 @@ class Pages:
         before, _, after = whole.rpartition(mark)  # the last one: a rule's message comes before it
         retry: Headers = () if seconds is None else ((b"Retry-After", b"%d" % seconds),)
         first = ((b"Content-Type", form), (b"Content-Language", code.encode()), (b"Cache-Control", b"no-store"))
-        return _Page(first, (*retry, *notice.fields), before, after)
+        return Page(status, first, (*retry, *notice.fields), before, after)
 
     def _html(self, title: str, text: str, seconds: int | None, notice: LimitNotice, texts: Language) -> bytes:
         """The page, with a NUL where its reference stands."""
@@ -254,6 +302,15 @@ class Pages:
             page = render_page(template, self._page, texts, title, text, marks, "\0wait\0" if has_wait else "", "\0reference\0")
             kept = self._pieces[key] = re.split("(\0[a-z0-9]+\0)", page)
         return kept
+
+
+def _form(accept: bytes) -> bytes:
+    """The form that an Accept field asks for."""
+    return HTML if accept.find(b"html") >= 0 else JSON if accept.find(b"json") >= 0 else TEXT
+
+
+def _whole_seconds(wait: float | None) -> int | None:
+    return max(1, ceil(wait)) if wait is not None else None
 
 
 def _notice(decision: Decision, texts: Language) -> LimitNotice:

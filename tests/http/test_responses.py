@@ -14,9 +14,10 @@ import pytest
 
 from proxyguard.core.decision import Decision, Drop, EndTime, Quota, Reject, Tarpit
 from proxyguard.core.settings import RefusalPage
+from proxyguard.http.http1.serialise import end_of_head, own_head
 from proxyguard.http.languages import CODES, MAX_HEADER, _preferred, language, preferred
 from proxyguard.http.page_template import TemplateFault, load_page_template
-from proxyguard.http.responses import MAX_PAGES, Pages, refusal_status
+from proxyguard.http.responses import MAX_ASKED, MAX_ASKED_BYTES, MAX_PAGES, Pages, refusal_status
 
 PAGES = Pages()
 render, error_page = PAGES.render, PAGES.error
@@ -179,6 +180,45 @@ def test_what_clients_choose_fills_no_memory() -> None:
     for seconds in range(2 * MAX_PAGES):
         pages.error(503, "x", retry_after_seconds=seconds)
     assert len(pages._made) <= MAX_PAGES
+
+
+def test_how_clients_ask_fills_no_memory() -> None:
+    pages = Pages()
+    for number in range(2 * MAX_ASKED):
+        pages.error(503, "x", accept=b"text/%d" % number)
+    assert len(pages._asked) <= MAX_ASKED
+    kept = len(pages._asked)
+    pages.error(503, "x", accept=b"a" * MAX_ASKED_BYTES, languages=b"d")
+    assert len(pages._asked) == kept
+
+
+DECISIONS = (
+    Decision(Reject(), "r"),
+    Decision(Reject(), "r", quota=QUOTA),
+    Decision(Reject(status=451, message="No"), "r"),
+    Decision(Reject(retry_after_seconds=90.0), "r", quotas=(QUOTA._replace(name="a"),)),
+    Decision(Tarpit(), "r", restriction="x", ends=EndTime(1e9, 60.0), quota=QUOTA),
+)
+
+
+def test_a_page_that_is_kept_is_the_one_that_would_be_made() -> None:
+    ways = ((b"", b""), (b"*/*", b""), (b"text/html", b"de, en;q=0.5"), (b"application/json", b"ja"), (b"b" * 300, b"ar"))
+    kept = Pages()
+    for number in range(3):
+        for decision in DECISIONS:
+            for accept, languages in ways:
+                asked: dict[str, bytes] = {"accept": accept, "languages": languages}
+                reference = f"{number:016x}"
+                answer = kept.render(decision, reference, **asked)
+                assert answer == Pages().render(decision, reference, **asked)
+                assert kept.error(503, reference, **asked) == Pages().error(503, reference, **asked)
+                assert answer.page is not None
+                for version, keep_alive in ((b"1.1", True), (b"1.1", False), (b"1.0", True), (b"1.0", False)):
+                    end = end_of_head(version, keep_alive=keep_alive)
+                    fields = (*answer.headers, (b"Date", b"now"), (b"Content-Length", b"%d" % len(answer.body)))
+                    assert answer.page.head(answer.reference, b"now", len(answer.body), end) == own_head(
+                        answer.status, fields, version=version, keep_alive=keep_alive
+                    )
 
 
 def test_a_page_shows_whom_to_ask() -> None:

@@ -36,7 +36,7 @@ CLIENT_GONE: Final = 499
 _GIVEN_UP: Final = frozenset({"upstream-timeout", "client-gone"})
 """Faults of who waits for an upstream no longer: so long it would have taken at least."""
 
-_new = tuple.__new__  # half the cost of calling the class
+_new: Final = tuple.__new__  # half the cost of calling the class
 
 
 class Exchange(AlteredAnswer):

@@ -237,14 +237,24 @@ def _response_head(
 
 def own_head(status: int, headers: Iterable[tuple[bytes, bytes]], *, version: bytes = b"1.1", keep_alive: bool) -> bytes:
     """The head of an answer of our own; `headers` say its length."""
-    lines = [b"HTTP/1.1 %d %b" % (status, reason_phrase(status))]
-    lines += [name + b": " + value for name, value in headers]
+    return own_lines(status, headers) + end_of_head(version, keep_alive=keep_alive)
+
+
+def own_lines(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The first lines of such a head: its status, and these fields."""
+    return b"HTTP/1.1 %d %b\r\n" % (status, reason_phrase(status)) + field_lines(headers)
+
+
+def field_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Fields, a line each."""
+    return b"".join([name + b": " + value + b"\r\n" for name, value in headers])
+
+
+def end_of_head(version: bytes, *, keep_alive: bool) -> bytes:
+    """The last lines of such a head: whether the connection goes on, and the empty line."""
     if not keep_alive:
-        lines.append(b"Connection: close")
-    elif version == b"1.0":
-        lines.append(b"Connection: keep-alive")
-    lines.append(b"\r\n")
-    return b"\r\n".join(lines)
+        return b"Connection: close\r\n\r\n"
+    return b"Connection: keep-alive\r\n\r\n" if version == b"1.0" else b"\r\n"
 
 
 def chunk(data: bytes) -> bytes:

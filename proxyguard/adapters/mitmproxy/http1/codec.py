@@ -90,9 +90,15 @@ class Http1Codec:
     def send_answer(self, answer: Answer) -> None:
         self._decide_keep_alive()
         head = self._pipeline.head
-        fields = (*answer.headers, (b"Date", self._services.date()), (b"Content-Length", b"%d" % len(answer.body)))
         version = b"1.1" if head is None else head.version
-        self._parts.append(serialise.own_head(answer.status, fields, version=version, keep_alive=self.keep_alive))
+        page, date, length = answer.page, self._services.date(), len(answer.body)
+        if page is not None:
+            end = serialise.end_of_head(version, keep_alive=self.keep_alive)
+            written = page.head(answer.reference, date, length, end)
+        else:
+            fields = (*answer.headers, (b"Date", date), (b"Content-Length", b"%d" % length))
+            written = serialise.own_head(answer.status, fields, version=version, keep_alive=self.keep_alive)
+        self._parts.append(written)
         if head is None or head.method != b"HEAD":
             self._parts.append(answer.body)
         self.ending = ExchangeEnd.ANSWERED
