@@ -6,12 +6,10 @@ nothing of rules.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 PIECE_SECONDS: Final = 300.0
 PIECES: Final = 12
@@ -68,12 +66,23 @@ class Reads(NamedTuple):
     exact: bool
 
 
-@dataclass(slots=True)
 class _Piece:
-    start: float
-    counts: defaultdict[tuple[str, str, bytes], int] = field(default_factory=partial(defaultdict, int))
-    sections: set[bytes] = field(default_factory=set)
-    not_kept: int = 0
+    __slots__ = ("counts", "not_kept", "sections", "start")
+
+    def __init__(self, start: float) -> None:
+        self.start = start
+        self.counts: dict[tuple[str, str, bytes], int] = {}
+        self.sections: set[bytes] = set()
+        self.not_kept = 0
+
+    def known(self, section: bytes) -> bytes:
+        """A part of the site, taken up if there is room; else the part that has all others."""
+        sections = self.sections
+        if section not in sections:
+            if len(sections) >= MAX_SECTIONS:
+                return ELSEWHERE
+            sections.add(section)
+        return section
 
 
 class RequestHistory:
@@ -81,21 +90,24 @@ class RequestHistory:
 
     def __init__(self) -> None:
         self._pieces: deque[_Piece] = deque(maxlen=PIECES)
+        self._piece: _Piece | None = None
+        """The last of them."""
 
     def observe(self, class_name: str, who: str, path: bytes, now: float) -> None:
-        pieces = self._pieces
-        if not pieces or not pieces[-1].start <= now < pieces[-1].start + PIECE_SECONDS:
-            pieces.append(_Piece(now // PIECE_SECONDS * PIECE_SECONDS))
-        piece = pieces[-1]
-        section = section_of(path)
-        if section not in piece.sections:
-            if len(piece.sections) < MAX_SECTIONS:
-                piece.sections.add(section)
-            else:
-                section = ELSEWHERE
-        key = (class_name, who, section)
-        if key in piece.counts or len(piece.counts) < MAX_KEYS:
-            piece.counts[key] += 1
+        piece = self._piece
+        if piece is None or not piece.start <= now < piece.start + PIECE_SECONDS:
+            piece = self._piece = _Piece(now // PIECE_SECONDS * PIECE_SECONDS)
+            self._pieces.append(piece)
+        counts = piece.counts
+        key: Any = (class_name, who, section_of(path))  # Any: else mypyc makes the tuple again for each use
+        count = counts.get(key)
+        if count is None:
+            key = (class_name, who, piece.known(key[2]))
+            count = counts.get(key)
+        if count is not None:
+            counts[key] = count + 1
+        elif len(counts) < MAX_KEYS:
+            counts[key] = 1
         else:
             piece.not_kept += 1
 
@@ -158,4 +170,4 @@ def _share(section: bytes, path: PathText) -> PathShare:
 def section_of(path: bytes) -> bytes:
     """The first part of a path, up to and with its slash: `/posts/` of `/posts/7/comments`; `/` of `/about`."""
     end = path.find(b"/", 1)
-    return path[: end + 1][:64] if end > 0 else b"/"
+    return path[: min(end + 1, 64)] if end > 0 else b"/"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -114,6 +115,22 @@ def test_what_does_not_fit_is_said() -> None:
     recent.observe("anonymous", "0", b"/", 1.0)
     assert recent.not_kept(1.0) == 7
     assert tried_out(recent, Allowance("anonymous", 1.0, 1.0), 1.0) == Tried(MAX_KEYS, 1)
+
+
+def test_what_is_counted_is_what_came() -> None:
+    recent, came, dice = RequestHistory(), dict[tuple[str, str, bytes], int](), Random(7)
+    sections = set[bytes]()
+    for _ in range(5000):
+        class_name, who, path = dice.choice("ab"), dice.choice("xyz"), b"/%d/p" % dice.randrange(2 * MAX_SECTIONS)
+        recent.observe(class_name, who, path, 10.0)
+        section = section_of(path)
+        if section in sections or len(sections) < MAX_SECTIONS:
+            sections.add(section)
+        else:
+            section = ELSEWHERE
+        came[class_name, who, section] = came.get((class_name, who, section), 0) + 1
+    assert recent._pieces[-1].counts == came
+    assert recent._pieces[-1].sections == sections
 
 
 def test_made_up_parts_of_the_site_are_one() -> None:
