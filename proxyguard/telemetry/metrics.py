@@ -35,11 +35,13 @@ logger = logging.getLogger(__name__)
 class Histogram:
     """Counts by upper bound in seconds."""
 
-    __slots__ = ("_bounds", "counts", "total")
+    __slots__ = ("_bounds", "counts", "recorded", "total")
 
     def __init__(self) -> None:
         self._bounds: tuple[float, ...] = SECONDS_BOUNDS
         self.counts = [0] * (len(SECONDS_BOUNDS) + 1)
+        self.recorded: list[tuple[str, float, float] | None] = [None] * len(self.counts)
+        """By bucket, what was recorded last of what it counts: reference, seconds and time."""
         self.total = 0.0
 
     def observe(self, seconds: float) -> None:
@@ -62,6 +64,17 @@ class Histogram:
             running += count
             samples.append(("_bucket", (("le", bound),), running))
         return [*samples, ("_count", (), running), ("_sum", (), self.total)]
+
+
+class _Decided:
+    """How often a rule decided so, and the reference and time of what was recorded last of it; empty: nothing was."""
+
+    __slots__ = ("count", "reference", "time")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.reference = ""
+        self.time = 0.0
 
 
 class LastMinute:
@@ -93,7 +106,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.requests = 0
-        self.decisions: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        self._decided: dict[tuple[str, str, str], _Decided] = {}
         self.classes: defaultdict[str, int] = defaultdict(int)
         self.items: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         """Items that the site answered with 200, by class of client, heat and the state of its jar."""
@@ -130,18 +143,20 @@ class Metrics:
         """Digest of the rules in force, and when they were put in force (Unix seconds)."""
         self.rules: Counter[str] = Counter()
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
-        self._of_decisions: dict[tuple[str, str], tuple[str, float]] = {}
-        """Exemplars by rule and action: reference and time."""
-        self._of_buckets: dict[tuple[str, int], tuple[str, float, float]] = {}
-        """Exemplars by histogram and bucket: reference, seconds and time."""
         self.recent = RecentCounts(TIMED)
+
+    @property
+    def decisions(self) -> dict[tuple[str, str, str], int]:
+        """Decisions so far by rule, action and mode."""
+        return {key: decided.count for key, decided in self._decided.items()}
 
     def decided(self, rule: str, action: str, mode: str) -> None:
         """Count one decision, or what a shadow rule would have done (mode `shadow`)."""
-        key = (rule, action, mode)
-        if key not in self.decisions and len(self.decisions) >= MAX_SERIES:
-            key = ("other", action, mode)
-        self.decisions[key] += 1
+        found = self._decided.get((rule, action, mode))
+        if found is None:
+            known = rule if len(self._decided) < MAX_SERIES else "other"
+            found = self._decided.setdefault((known, action, mode), _Decided())
+        found.count += 1
 
     def refused(self, fault: str, status: int) -> None:
         """Count an answer of the front's own, which no check stands behind."""
@@ -153,20 +168,26 @@ class Metrics:
 
         `seconds` is what the exchange took, of a refusal what the check did; `time` is Unix seconds.
         """
-        if (rule, action, "enforce") in self.decisions:  # else it counted under `other`
-            self._of_decisions[rule, action] = (reference, time)
-        histogram, name = (self.request_seconds, "request_seconds") if forwarded else (self.check_seconds, "check_seconds")
-        self._of_buckets[name, histogram.bucket(seconds)] = (reference, seconds, time)
+        found = self._decided.get((rule, action, "enforce"))
+        if found is not None:  # else it counted under `other`
+            found.reference = reference
+            found.time = time
+        histogram = self.request_seconds if forwarded else self.check_seconds
+        histogram.recorded[histogram.bucket(seconds)] = (reference, seconds, time)
 
     def exemplars(self) -> list[Exemplar]:
         """The last recorded request of each rule's action and of each bucket; as many as series at most."""
         bounds = (*map(str, SECONDS_BOUNDS), "+Inf")
         found: list[Exemplar] = []
-        for (rule, action), (reference, time) in self._of_decisions.items():
-            labels = (("rule", rule), ("action", action), ("mode", "enforce"))
-            found.append(("decisions_total", "", labels, reference, 1.0, time))
-        for (name, bucket), (reference, seconds, time) in self._of_buckets.items():
-            found.append((name, "_bucket", (("le", bounds[bucket]),), reference, seconds, time))
+        for (rule, action, mode), decided in self._decided.items():
+            if decided.reference:
+                labels = (("rule", rule), ("action", action), ("mode", mode))
+                found.append(("decisions_total", "", labels, decided.reference, 1.0, decided.time))
+        for name, histogram in (("check_seconds", self.check_seconds), ("request_seconds", self.request_seconds)):
+            for bound, recorded in zip(bounds, histogram.recorded, strict=True):
+                if recorded is not None:
+                    reference, seconds, time = recorded
+                    found.append((name, "_bucket", (("le", bound),), reference, seconds, time))
         return found
 
     def look(self, now: float) -> None:
