@@ -36,6 +36,10 @@ class KnownBot(NamedTuple):
     directories: tuple[str, ...] = ()
 
 
+_NOBODY: Final = KnownBot("", "")
+"""What is remembered of a user agent that claims to be no bot."""
+
+
 def read_bots(rows: Mapping[str, Mapping[str, Any]]) -> tuple[KnownBot, ...]:
     """Bots from rows as policy/bots/bots.toml has them. Raises ValueError."""
     bots = []
@@ -66,7 +70,7 @@ class Claims:
         tokens = b"|".join(re.escape(token) for token in sorted(self._by_token, key=len, reverse=True))
         # Whole products; not what somebody is `like`, nor a part of an address. An empty alternation would match anywhere.
         self._pattern = re.compile(rb"(?<![\w./@-])(?<!like )(" + (tokens or rb"(?!)") + rb")(?![\w-])", re.IGNORECASE)
-        self._remembered: dict[bytes, KnownBot | None] = {}
+        self._remembered: dict[bytes, KnownBot] = {}
 
     def named(self, name: str) -> KnownBot | None:
         """The bot of this name."""
@@ -74,13 +78,14 @@ class Claims:
 
     def of(self, user_agent: bytes) -> KnownBot | None:
         """The only bot that a user agent names; None when it names none, or several."""
-        text = user_agent[:MAX_LOOKED_AT]
+        text = user_agent if len(user_agent) <= MAX_LOOKED_AT else user_agent[:MAX_LOOKED_AT]
         remembered = self._remembered
-        if text in remembered:
-            return remembered[text]
+        known = remembered.get(text)
+        if known is not None:
+            return None if known is _NOBODY else known
         named = {self._by_token[token.lower()] for token in self._pattern.findall(text)}
         found = next(iter(named)) if len(named) == 1 else None
         if len(remembered) >= MAX_REMEMBERED:
             remembered.clear()
-        remembered[text] = found
+        remembered[text] = _NOBODY if found is None else found
         return found
