@@ -9,13 +9,16 @@ from pathlib import Path
 import msgspec
 
 from proxyguard.core.address import Address
-from proxyguard.core.decision import PASS_BY_DEFAULT, Decision, Reject
+from proxyguard.core.connection_facts import ConnectionFacts
+from proxyguard.core.decision import PASS_BY_DEFAULT, Decision, Delay, Reject, ShadowHit
+from proxyguard.core.origin import Origin
 from proxyguard.core.privacy import Privacy, PrivacyPreset
 from proxyguard.core.request import Request
+from proxyguard.core.robots import RobotsVerdict, RobotsWord
 from proxyguard.guard.interfaces import Refusal, Served, Ticket
 from proxyguard.guard.records import Recorder, decision_record, refusal_record
 from proxyguard.telemetry.audit import MAX_WAITING, AuditLog
-from proxyguard.telemetry.audit_records import MAX_TEXT
+from proxyguard.telemetry.audit_records import MAX_TEXT, Record
 from proxyguard.telemetry.audit_sums import RefusalSums
 from proxyguard.telemetry.discretion import MAX_USER_AGENT, Discretion
 
@@ -35,6 +38,25 @@ def test_a_record_says_who_how_much_and_how_long_and_which_upstream_failed() -> 
     assert (record.http_version, record.user_agent, record.referer_host) == ("2", "Mozilla/5.0", "news.example")
     assert (record.bytes_sent, record.bytes_received, record.upstream_milliseconds) == (10, 20, 250.0)
     assert (record.fault, record.upstream, record.status) == ("upstream-timeout", "http://192.0.2.9:80", 504)
+
+
+def test_every_value_of_a_record_is_in_its_place() -> None:
+    hits = (ShadowHit("s1", "reject"), ShadowHit("s2", "tarpit"))
+    decision = Decision(Delay(1.0), "a-rule", "a reason", 2.5, frozenset(("b", "a", "class:x")), shadow=hits)
+    found = ticket((b"User-Agent", b"Bot/1"), (b"Referer", b"https://news.example/"))._replace(decision=decision, class_="c")
+    found.request.origin = Origin("DE", 64500, "owner", claim="googlebot", verified=False)
+    found.request.robots = RobotsVerdict(RobotsWord.DISALLOWED, "*", version="v1", classes=(b"search",))
+    found.request.connection = facts = ConnectionFacts()
+    facts.ja4, facts.kind, facts.http2 = b"t13d", b"chrome", b"1:2"
+    served = Served(200, 10, 20, 0.25, 0.5, "a-fault", None, "http://192.0.2.9:80")
+    assert decision_record(found, served, 9.0, FULL) == Record(
+        time=9.0, reference="r1", client="192.0.2.1", port=7, network="192.0.2.0/24", method="GET", host="a.example", path="/a",
+        rule="a-rule", action="delay", mode="shadow", score=2.5, status=200, milliseconds=500.0, reason="a reason", class_="c",
+        tags=("a", "b"), shadow=("reject by s1", "tarpit by s2"), fault="a-fault", http_version="2", user_agent="Bot/1",
+        referer_host="news.example", bytes_sent=10, bytes_received=20, upstream_milliseconds=250.0,
+        upstream="http://192.0.2.9:80", country="DE", asn=64500, identity="googlebot", verified=False, ja4="t13d",
+        client_kind="chrome", http2="1:2", robots="*", robots_version="v1",
+    )  # fmt: skip
 
 
 def test_a_record_has_no_secret() -> None:
