@@ -36,7 +36,12 @@ MAX_METHOD: Final = 32
 LOOKED_AT: Final = 2
 """How much more than is kept is redacted: an address that is cut in two is none any more, and half of it would stay."""
 
-METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT", b"TRACE"})
+MAX_AGENT: Final = LOOKED_AT * MAX_USER_AGENT
+
+METHODS: Final = {
+    method.encode(): method for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE")
+}
+"""Those that are written as they are, as text."""
 
 INTERNAL: Final = tuple(
     Network.parse(text)
@@ -62,15 +67,17 @@ class Discretion:
         self.pseudonyms = Pseudonyms(secret_of(privacy, secret))
         self.names_clients = chosen.clients is ClientNaming.PSEUDONYM
         self._redactor = Redactor(chosen.people, chosen.patterns)
-        self._paths = chosen.paths
+        self._shows_families = chosen.paths is PathDetail.FAMILY
+        self._shows_paths = chosen.paths is PathDetail.WHOLE
         self.places = LearnedPlaces()
         self._learns = chosen.learn_names
         self._redacts = chosen.texts is TextDetail.REDACTED
         self._prefixes = prefixes
         v4, v6 = chosen.network_v4 or 0, chosen.network_v6 or 0
-        self._shown = Prefixes(prefixes.client_v4, prefixes.client_v6, min(v4, prefixes.network_v4), min(v6, prefixes.network_v6))
-        if not self.names_clients:
-            self._shown = prefixes
+        shown = Prefixes(prefixes.client_v4, prefixes.client_v6, min(v4, prefixes.network_v4), min(v6, prefixes.network_v6))
+        # The same object where they are the same: an address keeps its network for the prefixes that were asked for last.
+        self._shown = shown if self.names_clients and shown != prefixes else prefixes
+        self._shows_v4, self._shows_v6 = self._shown.network_v4 > 0, self._shown.network_v6 > 0
         self._meant: dict[str, str] = {}
         """Client keys by their pseudonyms, those that were named first at the front."""
         self._agents: dict[bytes, str] = {}
@@ -111,8 +118,7 @@ class Discretion:
 
     def network(self, address: Address) -> str:
         """The network that is written beside a pseudonym, such as `192.0.2.0/24`; empty: none."""
-        shown = self._shown
-        return address.network_key(shown) if (shown.network_v4 if address.is_v4 else shown.network_v6) else ""
+        return address.network_key(self._shown) if (self._shows_v4 if address.is_v4 else self._shows_v6) else ""
 
     def network_name(self, address: Address) -> str:
         """What a network is called where there has to be a name: as `network`, or a mark."""
@@ -120,9 +126,9 @@ class Discretion:
 
     def path(self, path: bytes) -> str:
         """A decoded path without its query."""
-        if self._paths is PathDetail.FAMILY:
+        if self._shows_families:
             return self.family(plain_family(path))
-        if self._paths is PathDetail.WHOLE:
+        if self._shows_paths:
             return decoded(path[:MAX_TEXT])
         paths = self._path_texts
         text = paths.get(path)
@@ -153,12 +159,12 @@ class Discretion:
 
     def learn(self, path: bytes, network: int) -> None:
         """Learn where names stand in paths, by a path that was let through. `network`: of the client."""
-        if self._learns and self._paths is not PathDetail.WHOLE:
+        if self._learns and not self._shows_paths:
             self.places.learn(path, network)
 
     def family(self, family: str) -> str:
         """The family of several paths."""
-        if self._paths is PathDetail.WHOLE:
+        if self._shows_paths:
             return family
         family = self._redactor.path(family).replace(PERSON, ANY)[:MAX_TEXT]
         return self.places.without_names(family, ANY) if self._learns else family
@@ -167,7 +173,7 @@ class Discretion:
         """A User-Agent header."""
         if not self._redacts:
             return decoded(value[:MAX_USER_AGENT])
-        cut = value[: LOOKED_AT * MAX_USER_AGENT]
+        cut = value if len(value) <= MAX_AGENT else value[:MAX_AGENT]  # what is not cut has been hashed already
         agents = self._agents
         text = agents.get(cut)
         if text is None:
@@ -178,7 +184,7 @@ class Discretion:
 
     def host(self, value: bytes) -> str:
         """The name of a host. Internal addresses are the operator's own."""
-        cut = value[:MAX_TEXT]
+        cut = value if len(value) <= MAX_TEXT else value[:MAX_TEXT]
         if not self._redacts:
             return decoded(cut)
         hosts = self._hosts
@@ -191,7 +197,8 @@ class Discretion:
 
     def method(self, value: bytes) -> str:
         """A method; one that is not registered may be any text."""
-        return value.decode("ascii") if value in METHODS else self.text(decoded(value[: LOOKED_AT * MAX_METHOD]))[:MAX_METHOD]
+        registered = METHODS.get(value)
+        return self.text(decoded(value[: LOOKED_AT * MAX_METHOD]))[:MAX_METHOD] if registered is None else registered
 
     def text(self, value: str) -> str:
         """Any other text that a client may have a part in."""

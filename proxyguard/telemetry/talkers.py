@@ -41,7 +41,10 @@ MINUTES: Final = 1500
 """Minutes whose totals are kept: a day and an hour, so that the last hour can be compared with the same of the day before."""
 
 MAX_USER_AGENT: Final = 160
-"""Characters that are shown. Twice as many are told apart, as what is cut before it is redacted stays."""
+"""Characters that are shown."""
+
+MAX_AGENT: Final = LOOKED_AT * MAX_USER_AGENT
+"""Bytes that are told apart: more, as what is cut before it is redacted stays."""
 
 _HOST: Final = re.compile(rb"(?:[^/?#]*@)?(\[[^/?#\]]*\]|[^/?#:@\[]*)")
 _MARKS: Final = b"?#@:["
@@ -149,19 +152,22 @@ class Talkers:
         network, client = self._cut_v4 if is_v4(number) else self._cut_v6
         index = request.header_index
         agents = index.get(b"user-agent")
+        agent = agents[0] if agents else NO_USER_AGENT
+        host = request.host
         tops = current.tops
         tops[0].add(number >> client << client, refused, sent, microseconds)
         tops[1].add(number >> network << network, refused, sent, microseconds)
-        tops[2].add(agents[0][: LOOKED_AT * MAX_USER_AGENT] if agents else NO_USER_AGENT, refused, sent, microseconds)
+        # A text that is not cut is not copied, and has been hashed already.
+        tops[2].add(agent if len(agent) <= MAX_AGENT else agent[:MAX_AGENT], refused, sent, microseconds)
         tops[3].add(self._family(request.path, -1 if refused else number >> network), refused, sent, microseconds)
         if rule:
             tops[4].add(rule, refused, sent, microseconds)
         referers = index.get(b"referer")
         if referers:
-            host = referring_host(referers[0])
-            if host and host != request.host:
-                tops[5].add(host, refused, sent, microseconds)
-        tops[6].add(request.host[:MAX_HOST], refused, sent, microseconds)
+            referring = referring_host(referers[0])
+            if referring and referring != host:
+                tops[5].add(referring, refused, sent, microseconds)
+        tops[6].add(host if len(host) <= MAX_HOST else host[:MAX_HOST], refused, sent, microseconds)
         robots = request.robots
         if robots is not None:
             for class_ in robots.classes:
