@@ -17,6 +17,7 @@ from time import monotonic, sleep
 import msgspec
 import pytest
 
+from proxyguard.core.printable import printable_json
 from proxyguard.telemetry.audit import GATHER_SECONDS, MAX_WAITING, AuditLog
 from proxyguard.telemetry.audit_file import FILE_CHUNK, AuditFile
 from proxyguard.telemetry.audit_records import MAX_TEXT, Record, Summary, shown
@@ -48,6 +49,20 @@ def test_each_record_is_one_json_line_and_the_file_is_private(tmp_path: Path) ->
     assert references(path) == [f"r{number}" for number in range(500)]
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert json.loads(path.read_text().splitlines()[0])["client"] == "192.0.2.1"
+
+
+def test_a_line_has_its_record_alone_whatever_stood_in_the_buffer_before(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    log = AuditLog(str(path), lambda count: None)
+    records = [
+        msgspec.structs.replace(record(f"r{number}"), path="/" + text * number)
+        for number, text in enumerate(("", "long" * 500, "", "\u00e9\u202e\x7f", "x"))
+    ]
+    for each in (*records, *reversed(records)):
+        log.write(each)
+    log.close()
+    lines = [re.sub(rb',"chain":"[0-9a-f.]+"}$', b"}", line) for line in path.read_bytes().splitlines()]
+    assert lines == [printable_json(msgspec.json.encode(each)) for each in (*records, *reversed(records))]
 
 
 def test_records_that_never_cease_are_written_many_at_a_time(tmp_path: Path) -> None:
