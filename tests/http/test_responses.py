@@ -207,11 +207,9 @@ def test_a_page_that_is_kept_is_the_one_that_would_be_made() -> None:
     for number in range(3):
         for decision in DECISIONS:
             for accept, languages in ways:
-                asked: dict[str, bytes] = {"accept": accept, "languages": languages}
                 reference = f"{number:016x}"
-                answer = kept.render(decision, reference, **asked)
-                assert answer == Pages().render(decision, reference, **asked)
-                assert kept.error(503, reference, **asked) == Pages().error(503, reference, **asked)
+                answer = kept.render(decision, reference, accept=accept, languages=languages)
+                assert answer == Pages().render(decision, reference, accept=accept, languages=languages)
                 assert answer.page is not None
                 for version, keep_alive in ((b"1.1", True), (b"1.1", False), (b"1.0", True), (b"1.0", False)):
                     end = end_of_head(version, keep_alive=keep_alive)
