@@ -118,6 +118,8 @@ class Origins:
         self.directories = KeyDirectories(self._background, identity.directories, clock, fetch)
         self._signatures = Signatures(self.directories, identity.signature_age_seconds)
         self._unvouched = UnvouchedWatch()
+        self._unwatched = 0
+        """Requests that it is not shown; counted here, as each call of it is one of Python."""
         self.found = 0
         """Requests whose origin was looked for; the address of `remembered` of them was known."""
         self.remembered = 0
@@ -202,7 +204,10 @@ class Origins:
         if known is None:
             return NOTHING_KNOWN
         self.found += 1
-        self._unvouched.observe(request)
+        if self._unwatched:
+            self._unwatched -= 1
+        else:
+            self._unwatched = self._unvouched.observe(request)
         client, data = request.client, known.data
         facts = known.young.get(client.number)
         if facts is None:

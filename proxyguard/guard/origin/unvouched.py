@@ -26,26 +26,23 @@ logger = logging.getLogger(__name__)
 class UnvouchedWatch:
     """Observes requests; `is_suspected` while most of the last ones named another client than the one they are counted for."""
 
-    __slots__ = ("_hits", "_left", "_pause", "_skip", "_warned", "is_suspected")
+    __slots__ = ("_hits", "_left", "_pause", "_warned", "is_suspected")
 
     def __init__(self) -> None:
         self._left = WINDOW
         self._hits = 0
-        self._skip = 0
         self._pause = 0
         self._warned = False
         self.is_suspected = False
 
-    def observe(self, request: Request) -> None:
-        """Count one request, or leave it out of the sample."""
-        if self._skip:
-            self._skip -= 1
-            return
-        self._skip = self._pause
+    def observe(self, request: Request) -> int:
+        """Count one request of the sample. Returns how many of the next ones are to be left out of it."""
+        pause = self._pause
         self._hits += names_another(request)
         self._left -= 1
         if not self._left:
             self._judge()
+        return pause
 
     def _judge(self) -> None:
         self.is_suspected = 2 * self._hits > WINDOW
