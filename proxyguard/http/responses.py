@@ -67,7 +67,7 @@ MAX_TEMPLATES: Final = 256
 DEFAULT_PAGE: Final = RefusalPage()
 
 
-class Page:
+class AnswerPage:
     """What answers have in common that differ in their reference alone. The reference stands between `before` and `after` in the
     body, and between `first` and `last` among the header fields."""
 
@@ -102,7 +102,7 @@ class Answer(Value):
     __slots__ = ("_fields", "body", "page", "reason", "reference", "status")
 
     def __init__(
-        self, status: int, reason: bytes, headers: Headers, body: bytes, reference: bytes = b"", page: Page | None = None
+        self, status: int, reason: bytes, headers: Headers, body: bytes, reference: bytes = b"", page: AnswerPage | None = None
     ) -> None:
         self.status = status
         self.reason = reason
@@ -180,8 +180,8 @@ class Pages:
 
     def __init__(self, page: RefusalPage = DEFAULT_PAGE) -> None:
         self._page = page
-        self._made: dict[tuple[bytes, int, str | None, int | None, str], Page] = {}
-        self._asked: dict[Any, Page] = {}
+        self._made: dict[tuple[bytes, int, str | None, int | None, str], AnswerPage] = {}
+        self._asked: dict[Any, AnswerPage] = {}
         """The same by Accept and Accept-Language, status, message and seconds, so that those are not read for each answer."""
         self._pieces: dict[tuple[str, str, tuple[str, ...], bool, str], list[str]] = {}
 
@@ -224,7 +224,7 @@ class Pages:
             f"<h1>{title}</h1><p>{message}</p><p>{person} <code>{reference}</code></p>{contact}<ul>\n"
         ).encode()
 
-    def _page_of(self, status: int, message: str | None, accept: bytes, languages: bytes, wait: float | None) -> Page:
+    def _page_of(self, status: int, message: str | None, accept: bytes, languages: bytes, wait: float | None) -> AnswerPage:
         """The page without a limit."""
         seconds = _whole_seconds(wait)
         asked: Any = (accept, languages, status, message, seconds)  # Any: else mypyc makes the tuple again for each use
@@ -237,7 +237,7 @@ class Pages:
                 self._asked[asked] = page
         return page
 
-    def _kept(self, form: bytes, status: int, message: str | None, seconds: int | None, code: str) -> Page:
+    def _kept(self, form: bytes, status: int, message: str | None, seconds: int | None, code: str) -> AnswerPage:
         key = (form, status, message, seconds, code)
         kept = self._made.get(key)
         if kept is None:
@@ -247,7 +247,9 @@ class Pages:
             kept = self._made[key] = self._make(form, status, message, seconds, code, NO_NOTICE)
         return kept
 
-    def _make(self, form: bytes, status: int, message: str | None, seconds: int | None, code: str, notice: LimitNotice) -> Page:
+    def _make(
+        self, form: bytes, status: int, message: str | None, seconds: int | None, code: str, notice: LimitNotice
+    ) -> AnswerPage:
         texts = language(code)
         text = message or texts.message(status)
         title = texts.titles["restricted" if notice.temporary else _title(status)]
@@ -276,7 +278,7 @@ class Pages:
         before, _, after = whole.rpartition(mark)  # the last one: a rule's message comes before it
         retry: Headers = () if seconds is None else ((b"Retry-After", b"%d" % seconds),)
         first = ((b"Content-Type", form), (b"Content-Language", code.encode()), (b"Cache-Control", b"no-store"))
-        return Page(status, first, (*retry, *notice.fields), before, after)
+        return AnswerPage(status, first, (*retry, *notice.fields), before, after)
 
     def _html(self, title: str, text: str, seconds: int | None, notice: LimitNotice, texts: Language) -> bytes:
         """The page, with a NUL where its reference stands."""
