@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxyguard.core.address import Address
+from proxyguard.core.address import Address, Prefixes
 from proxyguard.core.privacy import Privacy, PrivacyPreset
 from proxyguard.telemetry.discretion import (
     MAX_METHOD,
@@ -34,6 +34,24 @@ def test_what_is_kept_of_paths_is_bounded() -> None:
     kept = len(discretion._path_texts)
     discretion.path(b"/" + b"p" * MAX_PATH_KEPT)
     assert len(discretion._path_texts) == kept
+
+
+@pytest.mark.parametrize(
+    ("privacy", "prefixes", "networks"),
+    [
+        (Privacy(), Prefixes(), ("192.0.2.0/24", "2001:db8:1::/48")),
+        (Privacy(), Prefixes(network_v4=16, network_v6=56), ("192.0.0.0/16", "2001:db8:1::/48")),
+        (Privacy(network_v4=0), Prefixes(), ("", "2001:db8:1::/48")),
+        (Privacy(preset=PrivacyPreset.STRICT), Prefixes(), ("", "")),
+        (Privacy(preset=PrivacyPreset.FULL), Prefixes(network_v6=56), ("192.0.2.0/24", "2001:db8:1:200::/56")),
+    ],
+)
+def test_a_network_is_written_as_far_as_it_may_be(privacy: Privacy, prefixes: Prefixes, networks: tuple[str, str]) -> None:
+    discretion = Discretion(privacy, b"secret", prefixes)
+    clients = Address.parse("192.0.2.7"), Address.parse("2001:db8:1:2ff::7")
+    for client in clients:
+        client.network_key(prefixes)  # remembered before
+    assert tuple(map(discretion.network, clients)) == networks
 
 
 def test_a_client_that_is_to_be_forgotten_is_kept_nowhere() -> None:
