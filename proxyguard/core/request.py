@@ -188,8 +188,8 @@ class Request:
         return LOOSE.whole(self.loose_paths[0])
 
     @property
-    def header_index(self) -> Mapping[bytes, Values]:
-        """Values by lower-case header name."""
+    def header_index(self) -> dict[bytes, Values]:
+        """Values by lower-case header name; not to be changed. (Compiled, a Mapping takes four times as long to ask.)"""
         index = self._index
         if index is None:
             index = {}

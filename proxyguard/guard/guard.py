@@ -383,7 +383,7 @@ class Guard:
         if self._tally is not None and (ticket.class_ or decision.shadow):
             self._tally.observe(ticket.request.client, ticket.class_, decision)
         if not (decision.forwards or isinstance(decision.action, Tarpit)):
-            self._record(ticket, _new(Served, (refusal_status(decision), 0, 0, None, seconds, "", None, "")))
+            self._record(ticket, Served(refusal_status(decision), total_seconds=seconds))
         return ticket
 
     def _recorded(self, ticket: Ticket) -> bool:

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from proxyguard.core.address import Address
 from proxyguard.core.decision import Decision
 from proxyguard.core.request import Headers, Request
+from proxyguard.core.value import Value
 from proxyguard.http.responses import Answer
 from proxyguard.limits.charge import Charge
 from proxyguard.telemetry.otel.trace_context import TraceContext
@@ -54,21 +55,43 @@ class Ticket(NamedTuple):
     """When they were made, Unix seconds."""
 
 
-class Served(NamedTuple):
+class Served(Value):
     """How an exchange ended. Byte counts are bodies only. `upstream_seconds` None: never reached the upstream."""
 
-    status: int
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    upstream_seconds: float | None = None
-    total_seconds: float = 0.0
-    fault: str = ""
-    """Empty, or a bounded token such as `upstream-connect`, `upstream-timeout`, `client-gone`."""
-    upstream_head_seconds: float | None = None
-    """From when the upstream had the whole request until the head of its response, or until nobody waited for that any longer;
-    None when it failed otherwise, or never had the whole request."""
-    upstream: str = ""
-    """The upstream that a fault is about, as an operator would write it; empty otherwise."""
+    __slots__ = (
+        "bytes_received", "bytes_sent", "fault", "status", "total_seconds", "upstream", "upstream_head_seconds",
+        "upstream_seconds",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        status: int,
+        bytes_sent: int = 0,
+        bytes_received: int = 0,
+        upstream_seconds: float | None = None,
+        total_seconds: float = 0.0,
+        fault: str = "",
+        upstream_head_seconds: float | None = None,
+        upstream: str = "",
+    ) -> None:
+        self.status = status
+        self.bytes_sent = bytes_sent
+        self.bytes_received = bytes_received
+        self.upstream_seconds = upstream_seconds
+        self.total_seconds = total_seconds
+        self.fault = fault
+        """Empty, or a bounded token such as `upstream-connect`, `upstream-timeout`, `client-gone`."""
+        self.upstream_head_seconds = upstream_head_seconds
+        """From when the upstream had the whole request until the head of its response, or until nobody waited for that any
+        longer; None when it failed otherwise, or never had the whole request."""
+        self.upstream = upstream
+        """The upstream that a fault is about, as an operator would write it; empty otherwise."""
+
+    def held(self) -> tuple[object, ...]:
+        return (
+            self.status, self.bytes_sent, self.bytes_received, self.upstream_seconds, self.total_seconds, self.fault,
+            self.upstream_head_seconds, self.upstream,
+        )  # fmt: skip
 
 
 class Refusal(NamedTuple):

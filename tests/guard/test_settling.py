@@ -27,8 +27,12 @@ from proxyguard.telemetry.metrics import Metrics
 from tests.late_store import LateStore
 from tests.scenes import CLIENT, HUNDRED_AN_HOUR, charged
 
-OK = Served(200, bytes_sent=1000, upstream_seconds=0.5, total_seconds=0.5)
-MISSING = OK._replace(status=404)
+
+def ended(status: int, fault: str = "") -> Served:
+    return Served(status, bytes_sent=1000, upstream_seconds=0.5, total_seconds=0.5, fault=fault)
+
+
+OK, MISSING = ended(200), ended(404)
 
 
 def compiled(rules: str) -> CompiledPolicy:
@@ -95,7 +99,7 @@ def test_failed_log_ins_count_and_successful_ones_do_not() -> None:
     )
     assert {desk.serve(b"/login", OK) for _ in range(20)} == {"pass by default"}
     for status in (401, 403, 401):
-        assert desk.serve(b"/login", OK._replace(status=status)) == "pass by default"
+        assert desk.serve(b"/login", ended(status)) == "pass by default"
     assert desk.serve(b"/login", OK) == "reject by guess"
     assert desk.serve(b"/", OK) == "pass by default"
     desk.now += 1200
@@ -121,8 +125,8 @@ def test_distinct_pages_are_counted_and_the_same_page_is_free() -> None:
     ("served", "counts"),
     [
         (MISSING, True),
-        (MISSING._replace(fault="client-gone"), True),
-        (MISSING._replace(fault="upstream-broken"), False),
+        (ended(404, "client-gone"), True),
+        (ended(404, "upstream-broken"), False),
         (Served(404), False),
         (OK, False),
     ],
@@ -231,7 +235,7 @@ def test_a_response_that_cannot_be_charged_harms_nobody(error: Exception, counte
 
 
 GUESSES = "  - {name: guess, when: {path: /login}, limit: {rate: 10/hour, count: {status: [401]}}, action: reject}\n"
-REFUSED = OK._replace(status=401)
+REFUSED = ended(401)
 
 
 @pytest.mark.parametrize("window", ["", ", window: calendar"])

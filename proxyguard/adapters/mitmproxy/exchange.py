@@ -36,8 +36,6 @@ CLIENT_GONE: Final = 499
 _GIVEN_UP: Final = frozenset({"upstream-timeout", "client-gone"})
 """Faults of who waits for an upstream no longer: so long it would have taken at least."""
 
-_new: Final = tuple.__new__  # half the cost of calling the class
-
 
 class Exchange(AlteredAnswer):
     """Takes one request from its check to its settlement. `deadline` is when `expired` is to be called, inf for never."""
@@ -391,5 +389,5 @@ class Exchange(AlteredAnswer):
                 headed = max(0.0, (upstream.headed or now) - upstream.asked)
         status, took = self._status or (CLIENT_GONE if fault == "client-gone" else 0), now - self._started
         sent, received, blamed = self.bytes_sent, self._bytes_received, self._blamed
-        served = _new(Served, (status, sent, received, upstream_seconds, took, fault, headed, blamed))
+        served = Served(status, sent, received, upstream_seconds, took, fault, headed, blamed)
         self._services.checker.settle(ticket, served)
