@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import pytest
-from hpack import Decoder, Encoder
+from hpack import Decoder, Encoder, HPACKDecodingError
+from hpack.huffman import HuffmanEncoder
+from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
+from hpack.huffman_table import decode_huffman as their_decode_huffman
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxyguard.http.http2 import hpack
 from proxyguard.http.http2.errors import BoundExceeded, ConnectionFault, ErrorCode
-from proxyguard.http.http2.hpack import TABLE_BYTES, Field, FieldDecoder, FieldEncoder
+from proxyguard.http.http2.hpack import REMEMBERED_NAMES, TABLE_BYTES, Field, FieldDecoder, FieldEncoder
+from proxyguard.http.http2.huffman import decode_huffman
 from tests.examples import examples
 
 NAMES = st.sampled_from([b":path", b"user-agent", b"x-a", b"x-b", b"set-cookie", b"etag", b"server", b"accept-encoding", b"via"])
@@ -77,6 +82,44 @@ def test_what_we_encode_others_decode(blocks: list[list[Field]], limits: list[in
         assert ours._size == sum(len(name) + len(value) + 32 for name, value in ours._numbers) <= TABLE_BYTES
 
 
+@given(st.lists(st.tuples(BLOCKS.filter(bool), st.booleans()), max_size=4), st.lists(st.integers(0, 50), max_size=30))
+@settings(max_examples=examples(300), deadline=None)
+def test_a_block_that_comes_again_means_what_it_means_without_its_memory(kinds: list[tuple[Any, bool]], picks: list[int]) -> None:
+    encoder, known = Encoder(), [b"", b"\x20", b"\x3f\xe1\x1f", b"\x82\x04\x01/", b"\xbe", b"\x82\xbf"]
+    known += [encoder.encode(fields, huffman=huffman) for blocks, huffman in kinds for fields in blocks]
+    forgetful, mindful = FieldDecoder(2000, 20), FieldDecoder(2000, 20, remembers=True)
+    for pick in picks:
+        for block in (known[pick % len(known)],) * (1 + pick % 2):
+            expected, found = decoded(forgetful, block), decoded(mindful, block)
+            assert found == expected
+            if isinstance(expected, str):
+                return
+
+
+def decoded(decoder: FieldDecoder, block: bytes) -> tuple[object, ...] | str:
+    try:
+        fields = decoder.decode(block)
+    except (ConnectionFault, BoundExceeded) as fault:
+        return repr(fault)
+    return (fields, decoder.path_form, decoder.is_wasteful, decoder._entries, decoder._size)
+
+
+@given(
+    st.lists(st.lists(st.tuples(NAMES, VALUES), max_size=6), min_size=1, max_size=4), st.lists(st.integers(0, 40), max_size=30)
+)
+@settings(max_examples=examples(300), deadline=None)
+def test_fields_that_come_again_are_encoded_as_without_a_memory(lists: list[list[Field]], picks: list[int]) -> None:
+    forgetful, mindful = FieldEncoder(), FieldEncoder(remembers=True)
+    for pick in picks:
+        if pick > 30:
+            forgetful.set_limit(pick % 3 * 60)
+            mindful.set_limit(pick % 3 * 60)
+        for _ in range(1 + pick % 2):
+            fields = lists[pick % len(lists)]
+            assert mindful.encode(fields) == forgetful.encode(list(fields))
+            assert mindful._numbers == forgetful._numbers
+
+
 @pytest.mark.slow
 @given(st.binary(max_size=60))
 @settings(max_examples=examples(500), deadline=None)
@@ -121,6 +164,37 @@ def test_blocks_that_cannot_be_decoded_end_the_connection(block: bytes) -> None:
     assert caught.value.code is ErrorCode.COMPRESSION_ERROR
 
 
+CODER = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
+ENDS = st.sampled_from([b"", b"\xff", b"\xff\xff\xff\xff", b"\x3f", b"\x07"])
+CODED = st.binary(max_size=40) | st.tuples(st.binary(max_size=40).map(CODER.encode), ENDS).map(b"".join)
+
+
+@given(CODED)
+@settings(max_examples=examples(2000), deadline=None)
+def test_huffman_code_is_what_the_hpack_library_says(text: bytes) -> None:
+    try:
+        expected = their_decode_huffman(text)
+    except HPACKDecodingError:
+        with pytest.raises(ConnectionFault) as caught:
+            decode_huffman(text)
+        assert caught.value.code is ErrorCode.COMPRESSION_ERROR
+    else:
+        assert decode_huffman(text) == expected
+
+
+def test_every_string_of_one_and_two_bytes_is_read_as_the_hpack_library_does() -> None:
+    for number in range(256 + 65_536):
+        text = bytes((number,)) if number < 256 else (number - 256).to_bytes(2, "big")
+        try:
+            expected: bytes | None = their_decode_huffman(text)
+        except HPACKDecodingError:
+            expected = None
+        found: bytes | None = None
+        with suppress(ConnectionFault):
+            found = decode_huffman(text)
+        assert found == expected, text
+
+
 def test_a_bomb_is_given_up_early() -> None:
     decoder = FieldDecoder(10_000, 100)
     decoder.decode(b"\x40\x01x\x7f\xa1\x1e" + b"v" * 4000)
@@ -147,9 +221,16 @@ def test_what_others_compress_is_remembered_but_for_secrets_and_long_names() -> 
     block = Encoder().encode([(name, b"a-value-of-" + name) for name in names], huffman=True)
     assert len(FieldDecoder(10_000, 100).decode(block)) == len(names)
     assert hpack._remembered.cache_info().currsize - before == 2  # the name and the value of x-kind; others' names are numbers
-    known = hpack._known_name.cache_info().currsize
-    FieldEncoder().encode([(b"x" * 5000, b"1"), (b"x-short", b"1")])
-    assert hpack._known_name.cache_info().currsize - known == 1
+    hpack._kept_names.clear()
+    FieldEncoder().encode([(b"x" * 1000, b"1"), (b"x-short", b"1")])
+    assert hpack._kept_names == {b"x-short": b"\x40\x07x-short"}
+
+
+def test_a_table_of_names_that_is_full_begins_anew() -> None:
+    names = [b"x-%d" % number for number in range(2 * REMEMBERED_NAMES)]
+    blocks = [FieldEncoder().encode([(name, b"")]) for name in names]
+    assert blocks == [b"\x40%c%b\0" % (len(name), name) for name in names]
+    assert 0 < len(hpack._kept_names) <= REMEMBERED_NAMES
 
 
 def test_a_client_that_wants_no_table_gets_none() -> None:
