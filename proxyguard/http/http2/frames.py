@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
 
+from proxyguard.core.value import Value
 from proxyguard.http.http2.errors import ConnectionFault, ErrorCode
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -47,7 +48,6 @@ MAX_WINDOW: Final = 0x7FFF_FFFF
 DEFAULT_WINDOW: Final = 65_535
 """RFC 9113 section 6.9.2."""
 
-_HEADER: Final = Struct(">HBBBL")
 _LONG: Final = Struct(">L")
 _SETTING: Final = Struct(">HL")
 _SIZES: Final = {PRIORITY: 5, RST_STREAM: 4, PING: 8, WINDOW_UPDATE: 4}
@@ -55,28 +55,36 @@ _ON_CONNECTION: Final = frozenset({SETTINGS, PING, GOAWAY})
 _ON_STREAM: Final = frozenset({DATA, HEADERS, PRIORITY, RST_STREAM, PUSH_PROMISE, CONTINUATION})
 
 
-class Frame(NamedTuple):
+class Frame(Value):
     """One frame, or one piece of a DATA frame: then `size` is what it counts for flow control, padding included.
 
     END_STREAM is in `flags` of the last piece only.
     """
 
-    kind: int
-    flags: int
-    stream: int
-    payload: bytes
-    size: int = 0
+    __slots__ = ("flags", "kind", "payload", "size", "stream")
+
+    def __init__(self, kind: int, flags: int, stream: int, payload: bytes, size: int = 0) -> None:
+        self.kind = kind
+        self.flags = flags
+        self.stream = stream
+        self.payload = payload
+        self.size = size
+
+    def held(self) -> tuple[object, ...]:
+        return (self.kind, self.flags, self.stream, self.payload, self.size)
 
 
 class Http2FrameReader:
     """One per connection: the preface, unless the other side is a server, then frames."""
 
-    __slots__ = ("_data_left", "_flags", "_held", "_in_preface", "_pad_left", "_stream", "_wanted")
+    __slots__ = ("_data", "_data_left", "_flags", "_held", "_in_preface", "_pad_left", "_place", "_stream", "_wanted")
 
     def __init__(self, *, is_server: bool = True) -> None:
         self._in_preface = is_server
-        self._held = b""
+        self._held: bytes = b""
         self._wanted = 1
+        self._data: bytes = b""
+        self._place = 0
         self._data_left = 0
         self._pad_left = 0
         self._flags = 0
@@ -89,56 +97,72 @@ class Http2FrameReader:
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """The frames that are complete with `data`, in order. Raises ConnectionFault after those that precede the fault."""
+        self.take(data)
+        while True:
+            frame = self.next()
+            if frame is None:
+                return
+            yield frame
+
+    def take(self, data: bytes) -> None:
+        """Read on in `data`: frames come with `next`, before anything more may be taken. Raises ConnectionFault."""
         if self._held:
             data = self._held + data
-            self._held = b""
             if len(data) < self._wanted:
                 self._held = data
                 return
-        start = 0
-        end = len(data)
+            self._held = b""
+        self._place = 0
+        self._data = data
         if self._in_preface:
-            if not data.startswith(PREFACE):
+            if data.startswith(PREFACE):
+                self._in_preface = False
+                self._place = len(PREFACE)
+            else:
+                self._data = b""
                 if not PREFACE.startswith(data):
                     raise ConnectionFault(ErrorCode.PROTOCOL_ERROR)
                 self._held = data
-                return
-            self._in_preface = False
-            start = len(PREFACE)
-        while start < end:
-            if self._data_left or self._pad_left:
-                frame = self._read_data(data, start, first=False)
-                start += frame.size
-                yield frame
-                continue
-            if end - start < 9:
-                self._hold(data[start:], 9)
-                return
-            high, low, kind, flags, stream = _HEADER.unpack_from(data, start)
-            length = high << 8 | low
-            stream &= MAX_WINDOW
-            _check(kind, flags, stream, length)
-            if kind == DATA:
-                padded = flags & PADDED
-                if padded and end - start < 10:
-                    self._hold(data[start:], 10)
-                    return
-                start = self._begin_data(data, start + 9, flags, stream, length)
-                frame = self._read_data(data, start, first=True)
-                start += frame.size - (1 if padded else 0)
-                yield frame
-                continue
-            stop = start + 9 + length
-            if stop > end:
-                self._hold(data[start:], 9 + length)
-                return
-            payload = data[start + 9 : stop]
-            start = stop
-            yield Frame(kind, flags, stream, payload)
 
-    def _hold(self, data: bytes, wanted: int) -> None:
-        self._held = data
+    def next(self) -> Frame | None:
+        """The next frame that is complete; None: more has to come. Raises ConnectionFault."""
+        data, start = self._data, self._place
+        left = len(data) - start
+        if left <= 0:
+            self.drop()
+            return None
+        if self._data_left or self._pad_left:
+            return self._read_data(data, start)
+        if left < 9:
+            self._hold(start, 9)
+            return None
+        length = data[start] << 16 | data[start + 1] << 8 | data[start + 2]
+        kind, flags = data[start + 3], data[start + 4]
+        stream = (data[start + 5] & 0x7F) << 24 | data[start + 6] << 16 | data[start + 7] << 8 | data[start + 8]
+        _check(kind, flags, stream, length)
+        if kind == DATA:
+            if flags & PADDED and left < 10:
+                self._hold(start, 10)
+                return None
+            start = self._begin_data(data, start + 9, flags, stream, length)
+            return self._read_data(data, start, 1 if flags & PADDED else 0)  # the length of the padding counts too
+        stop = start + 9 + length
+        if stop > len(data):
+            self._hold(start, 9 + length)
+            return None
+        self._place = stop
+        return Frame(kind, flags, stream, data[start + 9 : stop])
+
+    def drop(self) -> None:
+        """Forget what was taken."""
+        self._data = b""
+        self._place = 0
+
+    def _hold(self, start: int, wanted: int) -> None:
+        """Keep the beginning of a frame until there is as much as is wanted of it."""
+        self._held = self._data[start:]
         self._wanted = wanted
+        self.drop()
 
     def _begin_data(self, data: bytes, start: int, flags: int, stream: int, length: int) -> int:
         self._flags = flags
@@ -154,8 +178,8 @@ class Http2FrameReader:
             self._pad_left = pad
         return start
 
-    def _read_data(self, data: bytes, start: int, *, first: bool) -> Frame:
-        """The piece of a DATA frame that is there: maybe nothing yet, maybe padding only."""
+    def _read_data(self, data: bytes, start: int, more: int = 0) -> Frame:
+        """The piece of a DATA frame that is there: maybe nothing yet, maybe padding only. `more` counts as well."""
         payload = data[start : start + self._data_left]
         size = len(payload)
         self._data_left -= size
@@ -163,10 +187,9 @@ class Http2FrameReader:
             padding = min(self._pad_left, len(data) - start - size)
             self._pad_left -= padding
             size += padding
+        self._place = start + size
         over = not self._data_left and not self._pad_left
-        if first and self._flags & PADDED:
-            size += 1  # the length of the padding counts too
-        return Frame(DATA, self._flags & END_STREAM if over else 0, self._stream, payload, size)
+        return Frame(DATA, self._flags & END_STREAM if over else 0, self._stream, payload, size + more)
 
 
 def _check(kind: int, flags: int, stream: int, length: int) -> None:
@@ -219,16 +242,20 @@ def read_settings(payload: bytes) -> Iterable[tuple[int, int]]:
     return settings
 
 
+def frame_header(length: int, kind: int, flags: int, stream: int) -> bytes:
+    """What precedes a payload; one number, as the methods of a Struct are looked up by name for each call."""
+    return (length << 48 | kind << 40 | flags << 32 | stream).to_bytes(9, "big")
+
+
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     """The bytes of a frame."""
-    length = len(payload)
-    return _HEADER.pack(length >> 8, length & 0xFF, kind, flags, stream) + payload
+    return frame_header(len(payload), kind, flags, stream) + payload
 
 
 def headers(stream: int, block: bytes, *, end: bool) -> bytes:
     """HEADERS, and CONTINUATION for what does not fit."""
     if len(block) <= FRAME_BYTES:
-        return frame(HEADERS, END_HEADERS | end, stream, block)
+        return frame(HEADERS, END_HEADERS | END_STREAM if end else END_HEADERS, stream, block)
     pieces = [block[start : start + FRAME_BYTES] for start in range(0, len(block), FRAME_BYTES)]
     last = len(pieces) - 1
     return frame(HEADERS, END_STREAM if end else 0, stream, pieces[0]) + b"".join(
@@ -238,7 +265,7 @@ def headers(stream: int, block: bytes, *, end: bool) -> bytes:
 
 def data_header(stream: int, size: int, *, end: bool) -> bytes:
     """What precedes `size` bytes of DATA."""
-    return _HEADER.pack(size >> 8, size & 0xFF, DATA, end, stream)
+    return frame_header(size, DATA, END_STREAM if end else 0, stream)
 
 
 def settings(values: Iterable[tuple[int, int]]) -> bytes:

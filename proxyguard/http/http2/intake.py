@@ -6,7 +6,6 @@ no more at a time than belongs in one turn of the loop; what is left then waits,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final, Protocol, cast
 
 from proxyguard.core.connection_facts import ConnectionFacts
@@ -105,7 +104,7 @@ class Intake:
     """
 
     __slots__ = (
-        "_block", "_bounds", "_decoder", "_facts", "_frames", "_is_settled", "_is_shared", "_next", "_reader", "_reset_by_us",
+        "_block", "_bounds", "_decoder", "_facts", "_is_settled", "_is_shared", "_next", "_reader", "_reset_by_us",
         "_sender", "_streams", "_unread", "_window", "deserted", "frames", "is_behind", "last_stream", "leaving", "parting",
         "resets", "work_per_turn",
     )  # fmt: skip
@@ -118,10 +117,9 @@ class Intake:
         self._sender = sender
         self._bounds = bounds
         self._reader = Http2FrameReader()
-        self._frames: Iterator[Frame] = iter(())
         self._next: Frame | None = None
         self._unread: list[bytes] = []
-        self._decoder = FieldDecoder(OVERSIZE * bounds.head_bytes, MAX_FIELDS)
+        self._decoder = FieldDecoder(OVERSIZE * bounds.head_bytes, MAX_FIELDS, remembers=True)
         window = max(stream_window(bounds.buffer_bytes), RECEIVE_BUFFERS * bounds.buffer_bytes)
         self._window = ReceiveWindow(min(MAX_WINDOW, window * bounds.http2_streams) if is_shared else window)
         self._block: tuple[Frame, list[bytes], int] | None = None
@@ -181,7 +179,7 @@ class Intake:
         if self.is_behind:
             self._unread.append(data)
         else:
-            self._frames = self._reader.feed(data)
+            self._reader.take(data)
             self.go_on(now)
 
     def go_on(self, now: float) -> None:
@@ -191,23 +189,26 @@ class Intake:
         if first is not None:
             left -= _work(first)
             self._take_or_fail(first, now)
+        reader = self._reader
         while True:
-            for frame in self._frames:
+            frame = reader.next()
+            if frame is not None:
                 left -= _work(frame)
                 if left < 0:
                     self._next = frame
                     self.is_behind = True
                     return
                 self._take_or_fail(frame, now)
-            if not self._unread:
+            elif self._unread:
+                reader.take(self._unread.pop(0))
+            else:
                 self.is_behind = False
                 return
-            self._frames = self._reader.feed(self._unread.pop(0))
 
     def end(self) -> None:
         """Release the streams, which refer to this, so that both are freed at once. Nothing may be fed afterwards."""
         self._streams = _NONE_OPEN
-        self._frames = iter(())
+        self._reader.drop()
         self._unread.clear()
 
     def acknowledge(self, size: int) -> None:

@@ -27,19 +27,28 @@ _ON_5: Final = LITERAL | 0x05
 def note_request(facts: ConnectionFacts, decoder: FieldDecoder, fields: list[Field], *, is_first: bool) -> None:
     """A request's fields, as `decoder` has just read them."""
     path = b""
-    pseudo = b""
-    for name, value in fields[:MAX_NOTED]:
-        if name[:1] != b":":
+    for place in range(min(len(fields), MAX_NOTED)):
+        name, value = fields[place]
+        if not name.startswith(b":"):
             break
-        pseudo += name[1:2]
         if name == b":path":
             path = value
     if is_first:
-        facts.pseudo = pseudo
+        facts.pseudo = _first_letters(fields)
     if path:
         facts.path_forms |= _form(decoder.path_form, path)
     if decoder.is_wasteful:
         facts.is_wasteful = True
+
+
+def _first_letters(fields: list[Field]) -> bytes:
+    """Those of the pseudo-fields, behind the colon."""
+    found = b""
+    for name, _ in fields[:MAX_NOTED]:
+        if not name.startswith(b":"):
+            break
+        found += name[1:2]
+    return found
 
 
 def _form(coding: int, path: bytes) -> int:
