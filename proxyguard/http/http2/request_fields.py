@@ -6,9 +6,11 @@ out unchanged is sound, anything else is refused for the reason that the parser 
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+import re
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, cast
 
-from proxyguard.core.request import Headers
+from proxyguard.core.request import REFERER, Headers
 from proxyguard.core.settings import Bounds
 from proxyguard.http.claims import may_be_trailer
 from proxyguard.http.http1.faults import Malformed
@@ -25,6 +27,8 @@ _CONNECTION_FIELDS: Final = frozenset({
 
 _NEED_CARE: Final = _CONNECTION_FIELDS | {b"cookie", b"te"}
 _SCHEMES: Final = frozenset({b"http", b"https"})
+_is_visible: Final = re.compile(rb"[!-~]++").fullmatch
+"""Visible ASCII, as addresses are. Whatever else a Referer may hold is read the long way."""
 _UNKNOWN_LENGTH: Final = (b"transfer-encoding", b"chunked")
 
 
@@ -35,18 +39,92 @@ class _Pseudo(NamedTuple):
     authority: bytes | None
 
 
-class RequestReader:
-    """One per connection. Clients repeat all but the path, so what the last header section came to is remembered."""
+class _Section:
+    """A header section, and the head that it made: another that differs in method, path and Referer alone need not be read.
 
-    __slots__ = ("_bounds", "_fields", "_head", "_line_bytes", "_pseudo", "_whole")
+    `method` and `path` are as they were sent, `line_bytes` what they would be as a line of HTTP/1, `size` what the other fields
+    would be. `place` is that of the only Referer among the fields, or -1; `before` and `after` are what is around it in the head.
+    """
+
+    __slots__ = ("after", "before", "fields", "head", "line_bytes", "method", "path", "place", "size", "whole")
+
+    def __init__(self, fields: list[Field], pseudo: _Pseudo, head: RequestHead, sizes: tuple[int, int], *, whole: bool) -> None:
+        """`sizes` are those of the line and of all other fields."""
+        self.fields = fields
+        self.whole = whole
+        self.method = pseudo.method
+        self.path = pseudo.path
+        self.line_bytes, self.size = sizes
+        self.place = _only_referer(fields)
+        self.before: Headers = ()
+        self.after: Headers = ()
+        if self.place >= 0:
+            at = _only_referer(head.headers)
+            self.before = head.headers[:at]
+            self.after = head.headers[at + 1 :]
+            head = head.with_fields(head.method, head.target, head.headers, self.before + self.after, at)
+        self.head = head
+
+    def read(self, fields: list[Field], bounds: Bounds, *, whole: bool) -> RequestHead | None:
+        """The head of a section that is alike; None for one that has to be read. Raises Malformed."""
+        known = self.fields
+        if fields is known and whole is self.whole:
+            return self.head
+        if len(fields) != len(known) or whole is not self.whole:
+            return None
+        method, path = self.method, self.path
+        referer: Field | None = None
+        ours: list[Any] = cast("list[Any]", fields)  # as Any: a pair would be made anew to be compared
+        theirs: list[Any] = cast("list[Any]", known)
+        for place in range(len(ours)):
+            if ours[place] is theirs[place]:
+                continue
+            field = fields[place]
+            name, value = field
+            before_name, before_value = known[place]
+            if name != before_name:
+                return None
+            if value == before_value:
+                continue
+            if name == b":path":
+                path = value
+            elif place == self.place and _is_visible(value):
+                referer = field
+            elif name == b":method":
+                method = value
+            else:
+                return None
+        return self._head_of(fields, method, path, referer, bounds)
+
+    def _head_of(
+        self, fields: list[Field], method: bytes, path: bytes, referer: Field | None, bounds: Bounds
+    ) -> RequestHead | None:
+        """The head with these parts, of which `referer` is None for that of the last; None where it may exceed a bound."""
+        head = self.head
+        target, headers, line_bytes, size = head.target, head.headers, self.line_bytes, self.size
+        if path is not self.path or method is not self.method:
+            line = _read_line(method, path, bounds)
+            target, line_bytes = line.target.text, line.size
+        if referer is not None:
+            size += len(referer[1]) - len(self.fields[self.place][1])
+            if _field_bytes(referer) > bounds.field_bytes:
+                return None
+            headers = self.before + (referer,) + self.after  # noqa: RUF005 - compiled, that is slower
+        if line_bytes + size > bounds.head_bytes:
+            return None
+        self.fields, self.method, self.path, self.line_bytes, self.size = fields, method, path, line_bytes, size
+        self.head = head = head.with_fields(method, target, headers, head.steady, head.referer_at)
+        return head
+
+
+class RequestReader:
+    """One per connection. Clients repeat most of what they say, so what the last header section came to is remembered."""
+
+    __slots__ = ("_bounds", "_last")
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._pseudo: _Pseudo | None = None
-        self._fields: list[Field] = []
-        self._whole = False
-        self._head: RequestHead | None = None
-        self._line_bytes = 0
+        self._last: _Section | None = None
 
     def read(self, fields: list[Field], *, whole: bool) -> RequestHead:
         """The head that a header section makes. `whole`: no body follows. Raises Malformed.
@@ -55,24 +133,32 @@ class RequestReader:
         one itself, and cookies that came in pieces are one field (RFC 9113 section 8.2.3).
         """
         bounds = self._bounds
+        last = self._last
+        if last is not None:
+            known = last.read(fields, bounds, whole=whole)
+            if known is not None:
+                return known
         pseudo, start = _read_pseudo(fields)
-        line = _read_line(pseudo, bounds)
-        rest = fields[start:]
-        last, head = self._pseudo, self._head
-        if (
-            head is not None
-            and last is not None
-            and rest == self._fields
-            and whole is self._whole
-            and last.authority == pseudo.authority
-            and last.scheme == pseudo.scheme
-            and line.size <= self._line_bytes
-        ):
-            return head.with_line(line.method, line.target.text)
-        head, size = _understand(pseudo, line, rest, bounds, whole=whole)
-        self._pseudo, self._fields, self._whole, self._head = pseudo, rest, whole, head
-        self._line_bytes = bounds.head_bytes - size
-        return head
+        line = _read_line(pseudo.method, pseudo.path, bounds)
+        head, size = _understand(pseudo, line, fields[start:], bounds, whole=whole)
+        last = self._last = _Section(fields, pseudo, head, (line.size, size), whole=whole)
+        return last.head
+
+
+def _only_referer(fields: Sequence[Field]) -> int:
+    """The place of the only Referer; -1 when there is none, or several."""
+    found = -1
+    for place, (name, _) in enumerate(fields):
+        if name == REFERER:
+            if found >= 0:
+                return -1
+            found = place
+    return found
+
+
+def _field_bytes(field: Field) -> int:
+    """What bounds.field_bytes bounds of a field: its line in HTTP/1 without the end."""
+    return len(field[0]) + len(field[1]) + 2
 
 
 def _understand(
@@ -130,12 +216,11 @@ def _read_pseudo(fields: list[Field]) -> tuple[_Pseudo, int]:
     return _Pseudo(method, scheme, path, authority), start
 
 
-def _read_line(pseudo: _Pseudo, bounds: Bounds) -> RequestLine:
-    """Method and target as a request line. What the parser does not read to the very end was not one line."""
-    path = pseudo.path
+def _read_line(method: bytes, path: bytes, bounds: Bounds) -> RequestLine:
+    """Method and target as a request line. What the parser does not read to the very end was not one line. Raises Malformed."""
     if len(path) > bounds.target_bytes:
         raise Malformed("target-size")
-    text = b"%b %b HTTP/1.1\r\n" % (pseudo.method, path)
+    text = b"%b %b HTTP/1.1\r\n" % (method, path)
     if len(text) > min(bounds.target_bytes + LINE_SPARE_BYTES, bounds.head_bytes):
         raise Malformed("target-size")
     line = read_line(text, 0, len(text) + 1, bounds.target_bytes)
