@@ -92,7 +92,8 @@ class Sender:
         "_encoder", "_initial_window", "_ready", "data_frames", "finished", "parts", "queued", "tiny_frames", "window",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, *, remembers: bool = False) -> None:
+        """`remembers`: the last header section is kept with its code, for when it comes again."""
         self.parts: list[bytes] = []
         self.finished: list[int] = []
         self.window = DEFAULT_WINDOW
@@ -100,7 +101,7 @@ class Sender:
         self.data_frames = 0
         self.tiny_frames = 0
         self._initial_window = DEFAULT_WINDOW
-        self._encoder = FieldEncoder()
+        self._encoder = FieldEncoder(remembers=remembers)
         self._ready: dict[Outgoing, None] = {}
 
     def open(self, number: int) -> Outgoing:
@@ -185,7 +186,9 @@ class Sender:
                 if out.head is not None:
                     self._write_head(out)
                 if out.queued:
-                    size = min(out.queued, FRAME_BYTES, out.window, self.window)
+                    room = min(out.window, self.window)  # two at a time, which is compiled to a comparison
+                    size = min(out.queued, FRAME_BYTES)
+                    size = min(size, room)
                     if size <= 0:
                         if out.window <= 0:
                             del ready[out]

@@ -6,7 +6,10 @@ from typing import Final
 
 from proxyguard.adapters.mitmproxy.messages import Outbox
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
+from proxyguard.http.http1.heads import ResponseHead
+from proxyguard.http.http2.hpack import Field
 from proxyguard.http.http2.intake import Intake, Streams
+from proxyguard.http.http2.response_fields import response_fields
 from proxyguard.http.http2.sending import Sender
 
 PROXY_ALLOWANCE: Final = 20
@@ -29,8 +32,8 @@ class Http2Connection:
     """
 
     __slots__ = (
-        "bounds", "intake", "is_busy", "is_shared", "link", "most_queued", "now", "outbox", "refused", "sender", "services",
-        "tarpits",
+        "_fields", "_head", "bounds", "intake", "is_busy", "is_shared", "link", "most_queued", "now", "outbox", "refused",
+        "sender", "services", "tarpits",
     )  # fmt: skip
 
     def __init__(self, services: FrontServices, link: ClientState, streams: Streams) -> None:
@@ -40,9 +43,11 @@ class Http2Connection:
         self.outbox = Outbox()
         self.now = services.clock()
         self.is_busy = False
+        self._head: ResponseHead | None = None
+        self._fields: list[Field] = []
         self.tarpits = 0
         self.refused = 0
-        self.sender = Sender()
+        self.sender = Sender(remembers=True)
         self.is_shared = services.resolver.trusted.contains(link.peer)
         allowance = PROXY_ALLOWANCE if self.is_shared else 1
         resets = bounds.http2_resets * allowance
@@ -50,6 +55,13 @@ class Http2Connection:
         self.intake = Intake(
             streams, self.sender, bounds, self.now, resets=resets, facts=link.facts, is_shared=self.is_shared
         )  # fmt: skip
+
+    def fields_of(self, head: ResponseHead) -> list[Field]:
+        """The fields of a response, the same list while its head is the very same: what an upstream repeats is read once."""
+        if head is not self._head:
+            self._head = head
+            self._fields = response_fields(head)
+        return self._fields
 
     def blame(self) -> None:
         """Hold a request that was malformed or dropped against its connection. Raises BoundExceeded."""

@@ -209,7 +209,7 @@ class Http2Stream:
         self._connection.sender.interim(self.out, response_fields(head))
 
     def send_head(self, head: ResponseHead) -> None:
-        self._connection.sender.begin(self.out, response_fields(head))
+        self._connection.sender.begin(self.out, self._connection.fields_of(head))
 
     def send_body(self, data: bytes) -> None:
         self._connection.sender.push(self.out, data, self._connection.now)
