@@ -235,6 +235,6 @@ class FrontServices:
         text = serialise.request_fields(head, add=add, drop=drop, keep=keep, authority=authority)
         if hop and (text.count(hop) != 1 or line.find(hop) >= 0):
             return b""
-        if plain and not link.multiplexed and len(text) <= KEPT_BYTES:  # streams never have the very same fields
+        if plain and len(text) <= KEPT_BYTES:
             link.kept_fields = KeptFields(head, request, route, hide, text)
         return line + text

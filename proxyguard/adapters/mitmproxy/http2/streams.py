@@ -17,6 +17,7 @@ from proxyguard.adapters.mitmproxy.private import Connection
 from proxyguard.adapters.mitmproxy.routing import open_exchange
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
+from proxyguard.core.request import Request
 from proxyguard.http.http1.faults import Malformed
 from proxyguard.http.http1.heads import RequestHead
 from proxyguard.http.http2 import frames
@@ -33,8 +34,8 @@ class Http2Streams:
     """
 
     __slots__ = (
-        "_by_exchange", "_request_reader", "_stream_window", "backlog", "bounds", "connection", "intake", "last_ended", "link",
-        "open", "requests", "sender", "services", "touched",
+        "_before", "_by_exchange", "_request_reader", "_shown", "_stream_window", "backlog", "bounds", "connection", "intake",
+        "last_ended", "link", "open", "requests", "sender", "services", "touched",
     )  # fmt: skip
 
     def __init__(self, services: FrontServices, link: ClientState) -> None:
@@ -50,6 +51,8 @@ class Http2Streams:
         self.requests = 0
         self.last_ended = 0.0
         self._by_exchange: dict[object, Http2Stream] = {}
+        self._before: Request | None = None
+        self._shown = 0
         self._request_reader = RequestReader(bounds)
         self._stream_window = stream_window(bounds.buffer_bytes)
 
@@ -168,13 +171,25 @@ class Http2Streams:
             stream.expect(head.content_length)
         connection = self.connection
         now, whole = connection.now, not stream.receiving
-        exchange = open_exchange(services, self.link, connection.outbox, stream, head, b"2", None, now, whole=whole)
+        before = self._last_alike()
+        exchange = open_exchange(services, self.link, connection.outbox, stream, head, b"2", before, now, whole=whole)
         if exchange is None:
             self._answer_alone(stream, 421, HOST_UNKNOWN)
             return
         stream.exchange = exchange
         self._by_exchange[exchange] = stream
+        self._before = exchange.request
         exchange.begin(now)
+
+    def _last_alike(self) -> Request | None:
+        """The last request, unless its connection has shown more of itself since: then its facts are not those of the next."""
+        facts = self.link.facts
+        if facts is not None:
+            shown = facts.path_forms << 1 | facts.is_wasteful  # nothing else changes with the first request or later
+            if shown != self._shown:
+                self._shown = shown
+                self._before = None
+        return self._before
 
     def _refuse(self, stream: Http2Stream, reason: str) -> None:
         """Something is wrong with a request's form: an answer that says so, if none has begun."""
