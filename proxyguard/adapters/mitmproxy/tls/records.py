@@ -177,8 +177,10 @@ class TlsRecords:
         client = self._client
         found: list[Order] = []
         for command in commands:
-            if isinstance(command, Send) and command.server is None:
-                if self._state != _BROKEN:
+            if isinstance(command, Send):
+                if command.server is not None:
+                    found.append(command)
+                elif self._state != _BROKEN:
                     self._say(command.data, found)
                 continue
             if isinstance(command, CloseConnection) and command.connection is client:
