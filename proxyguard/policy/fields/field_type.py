@@ -116,7 +116,7 @@ class FieldType:
     """The number of an address, for a field that is compared with networks."""
     of_client: bool = False
     """Whether values depend on the client address, the header fields and the connection alone; they are then derived once for all
-    requests on an HTTP/1 connection that have the very same fields."""
+    requests on a connection that have the very same fields."""
     ignores_referer: bool = False
     """Of such a field, whether the value of a Referer changes nothing: it is then derived once for requests that differ in it."""
     of_path: bool = False

@@ -105,7 +105,7 @@ def test_facts_are_derived_anew_when_the_connection_has_shown_more() -> None:
         passed_on(rig, GET)
         request = rig.requests[-1]
         facts.append(request.facts)
-        request.facts = request.facts or (rig, {len(facts)})
+        request.facts = request.facts or (rig, frozenset({len(facts)}))
     assert facts == [None, (rig, {1}), None, (rig, {3}), None, (rig, {5})]
 
 
@@ -113,7 +113,7 @@ def test_a_request_without_a_site_between_two_hides_no_change() -> None:
     rig = Http2Rig()
     shown = rig.link.facts = ConnectionFacts()
     passed_on(rig, GET)
-    rig.requests[0].facts = (rig, {1})
+    rig.requests[0].facts = (rig, frozenset({1}))
     shown.path_forms = ROOT_ON_4
     rig.services.routes, routes = HostTable[Route](()), rig.services.routes
     assert rig.ask(GET).status == 421
