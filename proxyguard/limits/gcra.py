@@ -16,6 +16,9 @@ State = complex
 """A pair of doubles in 32 bytes. `real`: the time (Unix seconds) from which the key may be forgotten; for GCRA that is when
 the whole backlog is given back. `imag`: what `real` lost in rounding, so that a million small steps add up exactly."""
 
+_IMAG: Final = 1j
+"""A sum with it is made in half the time of a call of `complex`, and is exact: it adds zeros."""
+
 UNSEEN: Final = 0j
 """The state of a key without a backlog."""
 
@@ -44,7 +47,7 @@ def charge(
         after = backlog + unit if backlog > 0.0 else unit
         if after <= fits:
             whole = now + after
-            return complex(whole, after - (whole - now)), Usage(False, int((fits - after) / unit), 0.0)  # noqa: FBT003 - as in `Charge`
+            return whole + _IMAG * (after - (whole - now)), Usage(False, int((fits - after) / unit), 0.0)  # noqa: FBT003 - as in `Charge`
     room = limit.burst * unit
     most = DEBT_BURSTS * room
     if backlog <= 0.0:
@@ -63,6 +66,6 @@ def charge(
     if cost and (owed or not exceeded):
         backlog = after if after < most else most  # noqa: FURB136 - min() costs as much as the rest
         whole = now + backlog
-        state = complex(whole, backlog - (whole - now))
+        state = whole + _IMAG * (backlog - (whole - now))
     left = fits - backlog
     return state, Usage(exceeded, int(left / unit) if left > 0.0 else 0, after - room if exceeded else 0.0)

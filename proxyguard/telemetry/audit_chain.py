@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from binascii import hexlify
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from itertools import pairwise
@@ -35,7 +36,7 @@ class AuditChain:
     """The chain of one writer, used from the one thread that writes."""
 
     def __init__(self) -> None:
-        self._writer = os.urandom(6).hex()
+        self._start = b',"chain":"%s.' % hexlify(os.urandom(6))
         self._number = 0
         self._digest = bytes(DIGEST_BYTES)
 
@@ -43,7 +44,7 @@ class AuditChain:
         """A line (a JSON object without its end of line) with the link that makes it the next of the chain."""
         self._number += 1
         self._digest = _next(self._digest, content_digest(line))
-        return b'%s,"chain":"%s.%d.%s"}' % (line[:-1], self._writer.encode(), self._number, self._digest.hex().encode())
+        return line[:-1] + self._start + b"%d." % self._number + hexlify(self._digest) + b'"}'
 
 
 class ChainCheck(NamedTuple):

@@ -217,8 +217,8 @@ def _response_head(
         if passes is None:
             passes = fields.passes(name)
         if passes and not (nominated and name.lower() in nominated):
-            lines.append(name + b": " + value)
-    lines += [name + b": " + value for name, value in add]
+            lines.append(b"%b: %b" % (name, value))
+    lines += [b"%b: %b" % (name, value) for name, value in add]
     if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
         lines.append(b"Connection: Upgrade\r\nUpgrade: websocket")
     elif head.status >= HTTPStatus.OK:
