@@ -10,12 +10,13 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from random import Random
+from random import random
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from proxyguard.core.decision import DEFAULT_RULE, Decision, Maze, Prove, Reject, Tarpit, recorded_only
 from proxyguard.core.privacy import Privacy
+from proxyguard.core.references import References
 from proxyguard.core.settings import Counting, FailureMode
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.acquaintances import Acquaintances
@@ -100,8 +101,7 @@ class Guard:
     ) -> None:
         """`clock` is the line's; `wall` makes its times those of the wall, for what belongs to a calendar and for records.
         `find_origin` says where a request comes from, without waiting; it is asked only for policies that want to know.
-        `discretion` says what records tell of people; standard unless given.
-        """
+        `discretion` says what records tell of people; standard unless given."""
         self._policies = policies
         self._store = store
         self._metrics = metrics
@@ -125,7 +125,7 @@ class Guard:
         self._wall = wall
         self.one_client = OneClientWatch()
         self._owed = OwedCharges(store, metrics, clock, wall)
-        self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
+        self._references = References()
 
     @property
     def policies(self) -> Policies:
@@ -143,7 +143,7 @@ class Guard:
 
     def reference(self) -> str:
         """A new opaque reference: 16 hexadecimal digits."""
-        return self._random.getrandbits(64).to_bytes(8).hex()
+        return self._references.next()
 
     def check(self, request: Request) -> Ticket | Awaitable[Ticket]:
         """Decide about one request; see `interfaces.Checker.check`."""
@@ -387,7 +387,7 @@ class Guard:
         return ticket
 
     def _recorded(self, ticket: Ticket) -> bool:
-        return not is_plain_pass(ticket.decision) or 0 < self._audit_passes > self._random.random()
+        return not is_plain_pass(ticket.decision) or 0 < self._audit_passes > random()  # noqa: S311 - which have a record is no secret
 
     def _record(self, ticket: Ticket, served: Served) -> None:
         if self._recorder is not None:

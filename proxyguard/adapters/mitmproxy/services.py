@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from email.utils import formatdate
 from math import inf
-from random import Random
 from time import time
 from typing import Final, NamedTuple, Protocol
 
@@ -19,6 +17,7 @@ from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup
 from proxyguard.core.address import Address
 from proxyguard.core.connection_facts import ConnectionFacts
+from proxyguard.core.references import References
 from proxyguard.core.request import Request
 from proxyguard.core.settings import Settings, Site
 from proxyguard.guard.interfaces import Checker, Forwarding, FrontEvents
@@ -186,13 +185,13 @@ class FrontServices:
         self.pages = Pages(settings.refusal_page)
         self.draining = False
         self.hop = hop
-        self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
+        self._references = References()
         self._date = b""
         self._date_until = -inf
 
     def reference(self) -> str:
         """An opaque reference for an answer that no check stands behind."""
-        return f"{self._random.getrandbits(64):016x}"
+        return self._references.next()
 
     def date(self) -> bytes:
         """The Date of now, made once a second."""
