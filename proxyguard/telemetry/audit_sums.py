@@ -29,6 +29,18 @@ MAX_REFERENCES: Final = 1_000
 OTHER: Final = "other"
 
 
+class _Sum:
+    """The refusals of one rule, or faults, that are summed so far."""
+
+    __slots__ = ("count", "references", "since", "time")
+
+    def __init__(self, time: float) -> None:
+        self.since = time
+        self.time = time
+        self.count = 0
+        self.references: list[str] = []
+
+
 class RefusalSums:
     """Decides which refusals are recorded and sums the rest. `takes` and `take` may be called from two threads."""
 
@@ -40,7 +52,7 @@ class RefusalSums:
         self._left = per_second
         self._spared: defaultdict[str, int] = defaultdict(int)
         self._references = 0
-        self._sums: dict[tuple[str, str, str], Summary] = {}
+        self._sums: dict[tuple[str, str, str], _Sum] = {}
         self._due = 0.0
         self._lock = threading.Lock()
 
@@ -76,7 +88,13 @@ class RefusalSums:
         with self._lock:
             sums, self._sums = self._sums, {}
             self._references = 0
-        return list(sums.values())
+        return [
+            Summary(
+                time=each.time, rule=rule, action=action, count=each.count, since=each.since, references=each.references,
+                fault=fault,
+            )
+            for (rule, action, fault), each in sums.items()
+        ]  # fmt: skip
 
     def _add(self, rule: str, action: str, fault: str, reference: str, time: float, now: float) -> None:
         self._on_summed()
@@ -85,10 +103,8 @@ class RefusalSums:
                 self._due = now + 1.0
             found = self._sums.get((rule, action, fault))
             if found is None:
-                if len(self._sums) >= MAX_RULES:
-                    rule = OTHER
-                new = Summary(time=time, rule=rule, action=action, count=0, since=time, references=[], fault=fault)
-                found = self._sums.setdefault((rule, action, fault), new)
+                known = rule if len(self._sums) < MAX_RULES else OTHER
+                found = self._sums.setdefault((known, action, fault), _Sum(time))
             found.time = time
             found.count += 1
             if self._references < MAX_REFERENCES:

@@ -24,6 +24,9 @@ def dressed(head: ResponseHead, forwarding: Forwarding) -> ResponseHead:
     """A response's head as the client gets it; the value of the hidden field goes to `on_hidden_value`."""
     headers = head.headers
     hide = forwarding.hide
+    if not (hide or forwarding.is_personal or forwarding.defaults):
+        added = _added(headers, forwarding) if head.status >= 200 else ()
+        return head.with_added(added) if added else head
     if hide:
         kept = without(headers, hide)
         if len(kept) < len(headers) and forwarding.on_hidden_value is not None and head.status >= 200:
@@ -41,9 +44,13 @@ def with_added(headers: Headers, forwarding: Forwarding) -> Headers:
     if forwarding.defaults:
         there = {name.lower() for name, value in headers if name.lower() != b"link" or b"license" in value.lower()}
         headers = (*headers, *[field for field in forwarding.defaults if field[0].lower() not in there])
-    if not forwarding.add:
-        return headers
-    return headers + (forwarding.add if not forwarding.sets_cookie else _private(headers, forwarding.add))
+    return headers + _added(headers, forwarding)
+
+
+def _added(headers: Headers, forwarding: Forwarding) -> Headers:
+    """What comes behind the fields of a final response."""
+    add = forwarding.add
+    return _private(headers, add) if add and forwarding.sets_cookie else add
 
 
 def _personal(headers: Headers) -> tuple[bytes, bytes]:

@@ -160,13 +160,16 @@ def body_to_client(head: ResponseHead, version: bytes) -> BodyKind:
 
 
 class _Written:
-    """A head that is remembered, as it is sent to a client of HTTP/1.1 whose connection goes on; empty before the first time."""
+    """A head that is remembered, as it is sent to a client of HTTP/1.1 whose connection goes on; empty before the first time.
 
-    __slots__ = ("head", "text")
+    `text` is `first`, the status and the fields, and `last`, what is said of the framing.
+    """
+
+    __slots__ = ("first", "head", "last", "text")
 
     def __init__(self, head: ResponseHead) -> None:
         self.head = head
-        self.text = b""
+        self.first = self.last = self.text = b""
 
 
 _written: dict[int, _Written] = {}
@@ -197,42 +200,46 @@ def response_head(
     responses and 101 get no options but the upgrade's.
     """
     is_usual = keep_alive and version == b"1.1" and not add and not drop
-    kept = _written.get(id(head)) if is_usual else None
+    base = head if head.base is None or head.nominated else head.base
+    kept = _written.get(id(base)) if is_usual else None
     if kept is None:
-        return _response_head(head, version, add, drop, keep_alive=keep_alive)
+        return _first_lines(head, add, drop) + _last_lines(head, version, keep_alive=keep_alive)
     if not kept.text:
-        kept.text = _response_head(head, version, add, drop, keep_alive=keep_alive)
-    return kept.text
+        kept.first = _first_lines(base, add, drop)
+        kept.last = _last_lines(base, version, keep_alive=keep_alive)
+        kept.text = kept.first + kept.last
+    return kept.text if base is head else kept.first + field_lines(head.added) + kept.last
 
 
-def _response_head(
-    head: ResponseHead, version: bytes, add: Iterable[tuple[bytes, bytes]], drop: frozenset[bytes], *, keep_alive: bool
-) -> bytes:
+def _first_lines(head: ResponseHead, add: Iterable[tuple[bytes, bytes]], drop: frozenset[bytes]) -> bytes:
+    """The status, and the fields that pass."""
     fields = _response_filter(drop) if drop else _UNCHANGED
     known = fields.known
     nominated = head.nominated
-    lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason)]
+    lines = [b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)]
     for name, value in head.headers:
         passes = known.get(name)
         if passes is None:
             passes = fields.passes(name)
         if passes and not (nominated and name.lower() in nominated):
-            lines.append(b"%b: %b" % (name, value))
-    lines += [b"%b: %b" % (name, value) for name, value in add]
-    if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
-        lines.append(b"Connection: Upgrade\r\nUpgrade: websocket")
-    elif head.status >= HTTPStatus.OK:
-        body = body_to_client(head, version)
-        if body is BodyKind.CHUNKED:
-            lines.append(b"Transfer-Encoding: chunked")
-        elif head.content_length is not None and head.status not in _WITHOUT_LENGTH:
-            lines.append(b"Content-Length: %d" % head.content_length)
-        if not keep_alive or body is BodyKind.UNTIL_CLOSE:
-            lines.append(b"Connection: close")
-        elif version == b"1.0":
-            lines.append(b"Connection: keep-alive")
-    lines.append(b"\r\n")
-    return b"\r\n".join(lines)
+            lines.append(b"%b: %b\r\n" % (name, value))
+    return b"".join(lines) + field_lines(add)
+
+
+def _last_lines(head: ResponseHead, version: bytes, *, keep_alive: bool) -> bytes:
+    """What is said of the framing and of the connection, and the empty line."""
+    status = head.status
+    if status == HTTPStatus.SWITCHING_PROTOCOLS:
+        return b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    if status < HTTPStatus.OK:
+        return b"\r\n"
+    body = body_to_client(head, version)
+    end = end_of_head(version, keep_alive=keep_alive and body is not BodyKind.UNTIL_CLOSE)
+    if body is BodyKind.CHUNKED:
+        return b"Transfer-Encoding: chunked\r\n" + end
+    if head.content_length is not None and status not in _WITHOUT_LENGTH:
+        return b"Content-Length: %d\r\n%b" % (head.content_length, end)
+    return end
 
 
 def own_head(status: int, headers: Iterable[tuple[bytes, bytes]], *, version: bytes = b"1.1", keep_alive: bool) -> bytes:

@@ -62,6 +62,10 @@ def test_a_head_that_is_remembered_is_written_as_one_that_is_not() -> None:
         assert id(other) not in serialise._written
         for way in (*ways, *ways):
             assert response_head(head, **way) == response_head(other, **way)
+            for added in (((b"Set-Cookie", b"a=b"), (b"Cache-Control", b"private")), ((b"Vary", b"b"),), ()):
+                dressed = head.with_added(added)
+                assert dressed == head.with_headers(head.headers + added)
+                assert response_head(dressed, **way) == response_head(head.with_headers(head.headers + added), **way)
 
 
 def test_no_head_with_a_cookie_is_remembered_nor_are_many() -> None:
