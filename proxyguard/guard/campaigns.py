@@ -217,14 +217,15 @@ class Campaigns:
             self._near = [{}, self._near[0] if turn == self._near_turn + 1 else {}]
             self._near_turn = turn
         place = item.ordinal * MAX_FAMILIES + family.index  # ids beside each other are so many apart
+        before, behind = place - MAX_FAMILIES, place + MAX_FAMILIES
         last = self._clients.pop(client, -1)
-        if last in (place - MAX_FAMILIES, place + MAX_FAMILIES):
+        if last in (before, behind):
             family.sequence += 1
         self._clients[client] = place
         if len(self._clients) > CLIENTS:
             self._clients.popitem(last=False)
         for near in self._near:
-            if near.get(place - MAX_FAMILIES, client) != client or near.get(place + MAX_FAMILIES, client) != client:
+            if near and (near.get(before, client) != client or near.get(behind, client) != client):
                 family.neighbours += 1
                 break
         if len(self._near[0]) < NEIGHBOURS:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from proxyguard.core.decision import ALLOW, PASS, PASS_BY_DEFAULT, Ban, Decision, Quota, Score, ShadowHit, Tag
 from proxyguard.core.request import Request
@@ -250,7 +250,11 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
 def _noted(policy: CompiledPolicy, score: float, tags: Tags, shadow: tuple[ShadowHit, ...]) -> Decision:
     """The decision to pass with what rules noted of a request. Few differ, and to make one costs more than to look at rules."""
     kept = policy.noted
-    key = score, tags, tuple([text for hit in shadow for text in (hit.rule, hit.action)])
+    key: Any = (score, tags)  # Any: else mypyc makes the tuple again for each use
+    if len(shadow) == 1:
+        key = (score, tags, shadow[0].rule, shadow[0].action)
+    elif shadow:
+        key = (score, tags, tuple([text for hit in shadow for text in (hit.rule, hit.action)]))
     decision = kept.get(key)
     if decision is None:
         if len(kept) >= MAX_NOTED:

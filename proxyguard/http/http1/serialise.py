@@ -254,7 +254,7 @@ def own_lines(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 def field_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Fields, a line each."""
-    return b"".join([name + b": " + value + b"\r\n" for name, value in headers])
+    return b"".join([b"%b: %b\r\n" % (name, value) for name, value in headers])
 
 
 def end_of_head(version: bytes, *, keep_alive: bool) -> bytes:

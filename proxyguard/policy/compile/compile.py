@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Prefixes
 from proxyguard.core.decision import PASS, Action, Allow, Ban, Decision, GiveJar, Mode, Prove, Score, ShadowHit, Tag
@@ -190,7 +190,7 @@ class CompiledPolicy:
         self.asks_robots = asks_robots
         """Whether rules look at, or count by, what robots.txt says."""
         self.digest = policy.digest
-        self.noted: dict[tuple[float, frozenset[str], tuple[str, ...]], Decision] = {}
+        self.noted: dict[Any, Decision] = {}
         """Decisions to pass that the engine has made, by what was noted: points, tags and rules in shadow."""
         self.items = items
         """Finds the item that a request asks for; None when the rules name none."""
