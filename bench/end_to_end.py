@@ -452,10 +452,8 @@ def widest_gap(seconds: float = 1.0) -> float:
 
 
 def built() -> str:
-    """The interpreter, and how it was built: of one that was optimised while it ran, figures are a fifth better."""
-    optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-    shared = "a shared" if sysconfig.get_config_var("Py_ENABLE_SHARED") else "no shared"
-    return f"Python {platform.python_version()}, {'' if optimised else 'not '}optimised by profile, {shared} library"
+    """The interpreter, and how it was built. Debian's says nothing of being optimised by profile, and is."""
+    return f"Python {platform.python_version()}, {platform.python_compiler()}, {sysconfig.get_config_var('CONFIG_ARGS')}"
 
 
 def show(rates: dict[str, Contender], latency: dict[str, tuple[float, float]], found: list[Goal]) -> None:
