@@ -197,7 +197,7 @@ class RequestParser:
         headers = None if steady is None or len(section) > self._bounds.field_bytes else steady.read(section)
         if steady is None or headers is None:
             return None
-        head = before.with_fields(line.method, line.target.text, headers, steady.fields, steady.place)
+        head = before.with_fields(line.method, line.target.text, headers, before.steady, before.referer_at)
         self._section = section
         self._before = head
         return head
@@ -217,7 +217,7 @@ class RequestParser:
             return head
         steady = steady_fields(section, head.headers) if size <= STEADY_BYTES else None
         if steady is not None:
-            head = head.with_fields(head.method, head.target, head.headers, steady.fields, steady.place)
+            head = head.with_fields(head.method, head.target, head.headers, steady.around.fields, steady.around.place)
         self._section = section
         self._before = head
         self._steady = steady

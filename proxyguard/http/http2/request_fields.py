@@ -6,17 +6,16 @@ out unchanged is sound, anything else is refused for the reason that the parser 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, cast
 
-from proxyguard.core.request import REFERER, Headers
+from proxyguard.core.request import Headers
 from proxyguard.core.settings import Bounds
 from proxyguard.http.claims import may_be_trailer
 from proxyguard.http.http1.faults import Malformed
 from proxyguard.http.http1.fields import read_fields
 from proxyguard.http.http1.heads import RequestHead
 from proxyguard.http.http1.request_head import LINE_SPARE_BYTES, RequestLine, read_line, understand
+from proxyguard.http.http1.steady_fields import AroundReferer, is_address, only_referer
 from proxyguard.http.http1.target import RequestTarget, read_authority
 from proxyguard.http.http2.hpack import Field
 
@@ -27,8 +26,6 @@ _CONNECTION_FIELDS: Final = frozenset({
 
 _NEED_CARE: Final = _CONNECTION_FIELDS | {b"cookie", b"te"}
 _SCHEMES: Final = frozenset({b"http", b"https"})
-_is_visible: Final = re.compile(rb"[!-~]++").fullmatch
-"""Visible ASCII, as addresses are. Whatever else a Referer may hold is read the long way."""
 _UNKNOWN_LENGTH: Final = (b"transfer-encoding", b"chunked")
 
 
@@ -43,10 +40,10 @@ class _Section:
     """A header section, and the head that it made: another that differs in method, path and Referer alone need not be read.
 
     `method` and `path` are as they were sent, `line_bytes` what they would be as a line of HTTP/1, `size` what the other fields
-    would be. `place` is that of the only Referer among the fields, or -1; `before` and `after` are what is around it in the head.
+    would be. `place` is that of the only Referer among the fields, or -1; `around` is what is around it in the head.
     """
 
-    __slots__ = ("after", "before", "fields", "head", "line_bytes", "method", "path", "place", "size", "whole")
+    __slots__ = ("around", "fields", "head", "line_bytes", "method", "path", "place", "size", "whole")
 
     def __init__(self, fields: list[Field], pseudo: _Pseudo, head: RequestHead, sizes: tuple[int, int], *, whole: bool) -> None:
         """`sizes` are those of the line and of all other fields."""
@@ -55,14 +52,11 @@ class _Section:
         self.method = pseudo.method
         self.path = pseudo.path
         self.line_bytes, self.size = sizes
-        self.place = _only_referer(fields)
-        self.before: Headers = ()
-        self.after: Headers = ()
+        self.place = only_referer(fields)
+        self.around: AroundReferer | None = None
         if self.place >= 0:
-            at = _only_referer(head.headers)
-            self.before = head.headers[:at]
-            self.after = head.headers[at + 1 :]
-            head = head.with_fields(head.method, head.target, head.headers, self.before + self.after, at)
+            around = self.around = AroundReferer(head.headers, only_referer(head.headers))
+            head = head.with_fields(head.method, head.target, head.headers, around.fields, around.place)
         self.head = head
 
     def read(self, fields: list[Field], bounds: Bounds, *, whole: bool) -> RequestHead | None:
@@ -88,7 +82,7 @@ class _Section:
                 continue
             if name == b":path":
                 path = value
-            elif place == self.place and _is_visible(value):
+            elif place == self.place and is_address(value):
                 referer = field
             elif name == b":method":
                 method = value
@@ -105,11 +99,11 @@ class _Section:
         if path is not self.path or method is not self.method:
             line = _read_line(method, path, bounds)
             target, line_bytes = line.target.text, line.size
-        if referer is not None:
+        if referer is not None and self.around is not None:
             size += len(referer[1]) - len(self.fields[self.place][1])
             if _field_bytes(referer) > bounds.field_bytes:
                 return None
-            headers = self.before + (referer,) + self.after  # noqa: RUF005 - compiled, that is slower
+            headers = self.around.headers(referer)
         if line_bytes + size > bounds.head_bytes:
             return None
         self.fields, self.method, self.path, self.line_bytes, self.size = fields, method, path, line_bytes, size
@@ -143,17 +137,6 @@ class RequestReader:
         head, size = _understand(pseudo, line, fields[start:], bounds, whole=whole)
         last = self._last = _Section(fields, pseudo, head, (line.size, size), whole=whole)
         return last.head
-
-
-def _only_referer(fields: Sequence[Field]) -> int:
-    """The place of the only Referer; -1 when there is none, or several."""
-    found = -1
-    for place, (name, _) in enumerate(fields):
-        if name == REFERER:
-            if found >= 0:
-                return -1
-            found = place
-    return found
 
 
 def _field_bytes(field: Field) -> int:
