@@ -90,18 +90,17 @@ class ResponseHead(Value):
     """One response head; a status below 200 is an interim one and another head follows (but for 101).
 
     `content_length` of a response to HEAD or of a 304 is what the body would have had; `body` is NONE then. `is_dated` says that
-    there is a Date. `base` is the head that `added` was added to at the end, None for no such.
+    there is a Date. `base` is the head with the first of these fields, to which the others were added; None for no such.
     """
 
     __slots__ = (
-        "added", "base", "body", "content_length", "headers", "is_dated", "keep_alive", "nominated", "reason", "status",
-        "version",
+        "base", "body", "content_length", "headers", "is_dated", "keep_alive", "nominated", "reason", "status", "version",
     )  # fmt: skip
 
     def __init__(
         self, status: int, reason: bytes, headers: Headers, version: bytes, body: BodyKind, content_length: int | None,
         keep_alive: bool, nominated: tuple[bytes, ...], is_dated: bool = True,  # noqa: FBT001, FBT002 - made by position
-        base: ResponseHead | None = None, added: Headers = (),
+        base: ResponseHead | None = None,
     ) -> None:  # fmt: skip
         self.status = status
         self.reason = reason
@@ -113,7 +112,6 @@ class ResponseHead(Value):
         self.nominated = nominated
         self.is_dated = is_dated
         self.base = base
-        self.added = added
 
     def held(self) -> tuple[object, ...]:
         return (
@@ -132,7 +130,7 @@ class ResponseHead(Value):
         """The same head with more fields, which say nothing of its framing."""
         return ResponseHead(
             self.status, self.reason, self.headers + added, self.version, self.body, self.content_length, self.keep_alive,
-            self.nominated, self.is_dated, self, added,
+            self.nominated, self.is_dated, self,
         )  # fmt: skip
 
 

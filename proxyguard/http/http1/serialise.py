@@ -208,7 +208,7 @@ def response_head(
         kept.first = _first_lines(base, add, drop)
         kept.last = _last_lines(base, version, keep_alive=keep_alive)
         kept.text = kept.first + kept.last
-    return kept.text if base is head else kept.first + field_lines(head.added) + kept.last
+    return kept.text if base is head else kept.first + field_lines(head.headers[len(base.headers) :]) + kept.last
 
 
 def _first_lines(head: ResponseHead, add: Iterable[tuple[bytes, bytes]], drop: frozenset[bytes]) -> bytes:
