@@ -24,27 +24,34 @@ def dressed(head: ResponseHead, forwarding: Forwarding) -> ResponseHead:
     """A response's head as the client gets it; the value of the hidden field goes to `on_hidden_value`."""
     headers = head.headers
     hide = forwarding.hide
-    if not (hide or forwarding.is_personal or forwarding.defaults):
-        added = _added(headers, forwarding) if head.status >= 200 else ()
-        return head.with_added(added) if added else head
     if hide:
         kept = without(headers, hide)
         if len(kept) < len(headers) and forwarding.on_hidden_value is not None and head.status >= 200:
             forwarding.on_hidden_value(b"".join(value for name, value in headers if name.lower() == hide))
         headers = kept
+    added: Headers = ()
     if head.status >= 200:
-        headers = with_added(headers, forwarding)
-    return head if headers is head.headers else head.with_headers(headers)
+        headers = _changed(headers, forwarding)
+        added = _added(headers, forwarding)
+    if headers is not head.headers:
+        return head.with_headers(headers + added)
+    return head.with_added(added) if added else head
 
 
 def with_added(headers: Headers, forwarding: Forwarding) -> Headers:
     """The fields of a final response with those that are to be added."""
+    headers = _changed(headers, forwarding)
+    return headers + _added(headers, forwarding)
+
+
+def _changed(headers: Headers, forwarding: Forwarding) -> Headers:
+    """The fields with another word to caches, and those that stand in for missing ones; the same object without either."""
     if forwarding.is_personal:
         headers = (*[field for field in headers if field[0].lower() not in (b"cache-control", b"expires")], _personal(headers))
     if forwarding.defaults:
         there = {name.lower() for name, value in headers if name.lower() != b"link" or b"license" in value.lower()}
         headers = (*headers, *[field for field in forwarding.defaults if field[0].lower() not in there])
-    return headers + _added(headers, forwarding)
+    return headers
 
 
 def _added(headers: Headers, forwarding: Forwarding) -> Headers:
@@ -55,8 +62,7 @@ def _added(headers: Headers, forwarding: Forwarding) -> Headers:
 
 def _personal(headers: Headers) -> tuple[bytes, bytes]:
     """The word to caches that stands for the site's, unless that is stricter."""
-    is_stored = all(b"no-store" not in value.lower() for name, value in headers if name.lower() == b"cache-control")
-    return PERSONAL if is_stored else (b"Cache-Control", b"no-store")
+    return PERSONAL if _said_to_caches(headers).find(b"no-store") < 0 else (b"Cache-Control", b"no-store")
 
 
 def _private(headers: Headers, add: Headers) -> Headers:
@@ -64,16 +70,18 @@ def _private(headers: Headers, add: Headers) -> Headers:
 
     A cache that keeps a Set-Cookie gives one client's to all (RFC 9111 section 7.3). What the site says of caching stays.
     """
-    # A name of another length needs not be spelt in lower case first.
-    said = [value for name, value in headers if len(name) == len(CACHE_CONTROL) and name.lower() == CACHE_CONTROL]
-    if not said:
+    control = _said_to_caches(headers)
+    if not control:
         return (*add, _PRIVATE)
-    control = b",".join(said).lower()
     if _KEPT_FROM_CACHES.search(control) is not None:
         return add
-    if control:
-        return tuple([field for field in add if field[0] != SET_COOKIE])
-    return (*add, _PRIVATE)
+    return tuple([field for field in add if field[0] != SET_COOKIE])
+
+
+def _said_to_caches(headers: Headers) -> bytes:
+    """All that the site says with Cache-Control, in lower case. A name of another length needs not be spelt so first."""
+    said = [value for name, value in headers if len(name) == len(CACHE_CONTROL) and name.lower() == CACHE_CONTROL]
+    return b",".join(said).lower() if said else b""
 
 
 def dated(head: ResponseHead, date: bytes) -> ResponseHead:

@@ -29,7 +29,7 @@ def data_received(sender: Client, data: bytes) -> DataReceived:
 class Arrived:
     """Bytes of an upstream connection on lease; of the client where `server` is None.
 
-    In place of mitmproxy's DataReceived, at a tenth of its cost, once the layer that speaks HTTP is there.
+    In place of mitmproxy's DataReceived, at a fraction of its cost, once the layer that speaks HTTP is there.
     """
 
     __slots__ = ("data", "server")

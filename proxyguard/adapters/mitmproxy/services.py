@@ -97,21 +97,27 @@ class ClientState:
 
 
 class KeptFields:
-    """The header fields of a request as its upstream got them, and what they were made of."""
+    """The header fields of a request as its upstream got them, around the value of its Referer, and what they were made of."""
 
-    __slots__ = ("_after", "_authority", "_before", "_client", "_hide", "_route", "_scheme", "_steady", "_text", "_value")
+    __slots__ = ("_after", "_authority", "_before", "_client", "_has_referer", "_hide", "_route", "_scheme", "_steady")
 
     def __init__(self, head: RequestHead, request: Request, route: Route, hide: bytes, text: bytes) -> None:
         self._steady = head.steady
-        self._value = head.headers[head.referer_at][1] if head.referer_at >= 0 else b""
         self._authority = head.authority
         self._client = request.client
         self._scheme = request.scheme
         self._route = route
         self._hide = hide
-        self._text = text
-        self._before = b""
+        self._before = text
         self._after = b""
+        self._has_referer = False
+        if head.referer_at >= 0:
+            name, value = head.headers[head.referer_at]
+            start, found, end = text.partition(b"\r\n%b: %b\r\n" % (name, value))
+            if found:  # else it is not passed on, and changes nothing
+                self._has_referer = True
+                self._before = b"%b\r\n%b: " % (start, name)
+                self._after = b"\r\n" + end
 
     def text_of(self, head: RequestHead, request: Request, route: Route, hide: bytes, hop: bytes) -> bytes:
         """Those of a later request on the same client connection, which `is_plain`; empty when they have to be made anew."""
@@ -124,27 +130,10 @@ class KeptFields:
             or hide != self._hide
         ):
             return b""
-        if head.referer_at < 0:
-            return self._text
-        name, value = head.headers[head.referer_at]
-        if value != self._value:
-            if hop and value.find(hop) >= 0:
-                return b""
-            if not self._before and not self._part(b"\r\n%b: " % name):
-                return b""
-            self._value = value
-            self._text = self._before + value + self._after
-        return self._text
-
-    def _part(self, before: bytes) -> bool:
-        """Find the lines before and after the only Referer; False where it is not passed on."""
-        at = self._text.find(before + self._value + b"\r\n")
-        if at < 0:
-            return False
-        start = at + len(before)
-        self._before = self._text[:start]
-        self._after = self._text[start + len(self._value) :]
-        return True
+        if not self._has_referer:
+            return self._before
+        value = head.headers[head.referer_at][1]
+        return b"" if hop and value.find(hop) >= 0 else self._before + value + self._after
 
 
 def is_plain(head: RequestHead) -> bool:

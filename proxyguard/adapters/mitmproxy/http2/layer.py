@@ -19,13 +19,11 @@ from proxyguard.adapters.mitmproxy.http2.streams import Http2Streams
 from proxyguard.adapters.mitmproxy.messages import (
     Abort,
     Arrived,
-    Decided,
+    Awaited,
     Drain,
     Expired,
     Heard,
-    Leased,
     Order,
-    Ready,
     Send,
     TurnEnds,
     UpstreamPace,
@@ -114,7 +112,7 @@ class Http2Layer(Layer):
         match event:
             case DataReceived():  # the first of a connection
                 self._client_data(event.data)
-            case Leased() | Decided() | Ready():
+            case Awaited():
                 self._waited_for(event)
             case ConnectionClosed():
                 self._connection_closed(event)
@@ -162,18 +160,10 @@ class Http2Layer(Layer):
             if stream is not None:
                 stream.pass_on()
 
-    def _waited_for(self, event: Leased | Decided | Ready) -> None:
+    def _waited_for(self, event: Awaited) -> None:
         """Hand an exchange what it waited for, and then what of its body came meanwhile."""
-        exchange = event.exchange
-        stream = self.streams.of_exchange(exchange)
-        now = self._connection.now
-        match event:
-            case Leased():
-                exchange.leased(event.server, event.fault, now)
-            case Decided():
-                exchange.decided(event.ticket, now)
-            case Ready():
-                exchange.answer_ready(event.result, now)
+        stream = self.streams.of_exchange(event.exchange)
+        event.hand_over(self._connection.now)
         if stream is not None:
             stream.pass_on()
 
