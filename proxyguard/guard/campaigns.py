@@ -25,6 +25,7 @@ from proxyguard.core.request import Request
 from proxyguard.guard.acquaintances import KNOWN
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.http.fingerprints.claimed_kind import claimed_kind
+from proxyguard.limits.bloom import has, put
 from proxyguard.limits.hourly import HOUR_SECONDS, budget
 from proxyguard.limits.learning import Learning
 
@@ -52,10 +53,10 @@ NEIGHBOUR_SECONDS: Final = 600.0
 NEIGHBOURS: Final = 16_384
 """Ids remembered of each ten minutes, of all families; further ones are not."""
 
-PLACE_BITS: Final = 19
-BLOOM_BITS: Final = 1 << PLACE_BITS
-_PLACE: Final = BLOOM_BITS - 1
-"""Three places of a number. Of an hour with 100,000 different items one in twelve is taken for one that was read again."""
+BLOOM_BITS: Final = 1 << 19
+BLOOM_MASK: Final = BLOOM_BITS - 1
+PROBES: Final = 3
+"""Of an hour with 100,000 different items one in twelve is taken for one that was read again."""
 
 LEAST_READS: Final = 100
 HASHES: Final = 2_048
@@ -107,12 +108,12 @@ class _Family:
 
     def saw(self, number: int) -> None:
         """Take in that an item was read."""
-        low, high = number & 0xFFFFFFFF, number >> 32  # small ones: work on 64 bits takes ten times as long
-        first, second = low & _PLACE, high & _PLACE
-        third = low >> PLACE_BITS ^ high >> PLACE_BITS << 6
-        if _add(self.seen, first, second, third):
+        first, step = number & BLOOM_MASK, (number >> 32 | 1) & BLOOM_MASK
+        if not has(self.seen, first, step, BLOOM_MASK, PROBES):
+            put(self.seen, first, step, BLOOM_MASK, PROBES)
             self.distinct += 1
-        elif _add(self.again, first, second, third):
+        elif not has(self.again, first, step, BLOOM_MASK, PROBES):
+            put(self.again, first, step, BLOOM_MASK, PROBES)
             self.repeated += 1
 
     def count(self, sign: str) -> int:
@@ -280,20 +281,6 @@ def standing_of(request: Request) -> str:
     if PROVEN in states:
         return PROVEN_NOW
     return WITH_COOKIE if FRESH in states else UNPROVEN
-
-
-def _add(bits: bytearray, first: int, second: int, third: int) -> bool:
-    """Set three places of a Bloom filter; whether one was not set."""
-    return (_set(bits, first) + _set(bits, second) + _set(bits, third)) > 0
-
-
-def _set(bits: bytearray, place: int) -> int:
-    """Set a place; 1 when it was not."""
-    mark, byte = 1 << (place & 7), bits[place >> 3]
-    if byte & mark:
-        return 0
-    bits[place >> 3] = byte | mark
-    return 1
 
 
 def _by_time(campaign: Campaign) -> tuple[float, str, str]:
