@@ -101,8 +101,7 @@ class AuditLog:
         """Queue one record; whether there was room. Never blocks, never raises."""
         self.recorded += 1
         self.recent.append(record)
-        if len(self._waiting) >= MAX_WAITING:
-            self._drop(1)
+        if not self._has_room():
             return False
         self._encode_into(record, self._line)
         self._queue(bytes(self._line))
@@ -110,11 +109,17 @@ class AuditLog:
 
     def note(self, notice: Notice) -> bool:
         """Queue what somebody did with the records; whether there was room."""
-        if len(self._waiting) >= MAX_WAITING:
-            self._drop(1)
+        if not self._has_room():
             return False
         self._queue(self._encode(notice))
         return True
+
+    def _has_room(self) -> bool:
+        """Whether there is room for one more line; counted as lost otherwise."""
+        if len(self._waiting) < MAX_WAITING:
+            return True
+        self._drop(1)
+        return False
 
     def _queue(self, line: bytes) -> None:
         self._waiting.append(printable_json(line))
