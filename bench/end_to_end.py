@@ -372,7 +372,7 @@ def throughput(folder: Path, upstream: str, seconds: float, rounds: int) -> dict
             contenders.append(Contender("Envoy forwards", beside[0] + ASSET, STYLE_READER, beside[1]))
             contenders.append(Contender("Envoy forwards, varying", beside[0] + ASSET, VARYING, beside[1]))
         for name in ("nginx", "haproxy"):
-            made = enter(refusing(name, folder, upstream))
+            made = refusing(name, folder, upstream)
             if made is not None:
                 command, port = made
                 process = enter(running(pinned(PROXY_CORE, *command), folder / f"refusing-{name}.log", port))

@@ -6,14 +6,12 @@ which the bench's script is added. nginx writes its access log, as ours writes t
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from proxyguard.tools.range.peers.fronts import CONFIG, DEBIAN_FOLDERS
+from proxyguard.tools.range.peers.fronts import CONFIG, DEBIAN_FOLDERS, filled
 from tests.ports import free_port
 
 SCRIPT_NAME: Final = "python-requests"
@@ -25,24 +23,19 @@ _DENIES: Final = """  acl robot hdr_sub(user-agent) -i -f {folder}/robots.txt
 Command = list[str | Path]
 
 
-@contextlib.contextmanager
-def refusing(name: str, folder: Path, upstream: str) -> Iterator[tuple[Command, int] | None]:
+def refusing(name: str, folder: Path, upstream: str) -> tuple[Command, int] | None:
     """The command that starts `nginx` or `haproxy`, and its port; None where it is not installed."""
     program = shutil.which(name) or shutil.which(name, path=DEBIAN_FOLDERS)
     if program is None:
-        yield None
-        return
+        return None
     own, port = folder / f"refusing-{name}", free_port()
     own.mkdir()
-    yield (_nginx if name == "nginx" else _haproxy)(program, own, port, upstream.rpartition(":")[2]), port
+    values = {"folder": str(own), "port": str(port), "site": upstream.rpartition(":")[2]}
+    return (_nginx if name == "nginx" else _haproxy)(program, own, values), port
 
 
-def _filled(text: str, folder: Path, port: int, site: str) -> str:
-    return text.replace("@FOLDER@", str(folder)).replace("@PORT@", str(port)).replace("@SITE@", site)
-
-
-def _nginx(program: str, folder: Path, port: int, site: str) -> Command:
-    text = _filled((CONFIG / "nginx.conf").read_text(), folder, port, site)
+def _nginx(program: str, folder: Path, values: dict[str, str]) -> Command:
+    text = filled((CONFIG / "nginx.conf").read_text(), values)
     text = text.replace("access_log off;", f"access_log {folder}/access.log combined buffer=64k; keepalive_requests 1000000;")
     (folder / "nginx.conf").write_text(text)
     robots = (CONFIG / "ai-robots.map").read_text()
@@ -50,8 +43,8 @@ def _nginx(program: str, folder: Path, port: int, site: str) -> Command:
     return [program, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
 
 
-def _haproxy(program: str, folder: Path, port: int, site: str) -> Command:
-    text = _filled((CONFIG / "haproxy.cfg").read_text(), folder, port, site)
+def _haproxy(program: str, folder: Path, values: dict[str, str]) -> Command:
+    text = filled((CONFIG / "haproxy.cfg").read_text(), values)
     before, mark, after = text.partition("  http-request track-sc0")
     (folder / "haproxy.cfg").write_text(before + _DENIES.format(folder=folder) + mark + after)
     names = [re.sub(r"\\(.)", r"\1", each) for each in re.findall(r'"~\*(.+?)"', (CONFIG / "ai-robots.map").read_text())]

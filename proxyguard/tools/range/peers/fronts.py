@@ -105,7 +105,7 @@ def running(peer: FrontPeer, site_port: int) -> Iterator[tuple[int, PeerUsage]]:
         values = {"folder": folder, "port": str(port), "site": str(site_port), "other": str(other)}
         for name in peer.config:
             text = (CONFIG / name).read_text(encoding="utf-8")
-            Path(folder, name).write_text(_filled(text, values), encoding="utf-8")
+            Path(folder, name).write_text(filled(text, values), encoding="utf-8")
         log = Path(folder, "output.log")
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - a program of the table, without a shell
@@ -121,7 +121,8 @@ def running(peer: FrontPeer, site_port: int) -> Iterator[tuple[int, PeerUsage]]:
             _end(process, usage)
 
 
-def _filled(text: str, values: dict[str, str]) -> str:
+def filled(text: str, values: dict[str, str]) -> str:
+    """A file of `config/` with its places for values (`@PORT@` for `port`) filled in."""
     for name, value in values.items():
         text = text.replace(f"@{name.upper()}@", value)
     return text

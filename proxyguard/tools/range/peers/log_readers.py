@@ -21,7 +21,7 @@ from typing import IO, Final, NamedTuple
 from proxyguard.core.request import Headers
 from proxyguard.tools.range.firewall import EPOCH, OpenGate, Verdict
 from proxyguard.tools.range.peers.bans import BanList, LogBan
-from proxyguard.tools.range.peers.fronts import CONFIG, WORDS_OF_LOG, PeerUnavailable, free_ports
+from proxyguard.tools.range.peers.fronts import CONFIG, WORDS_OF_LOG, PeerUnavailable, filled, free_ports
 from proxyguard.tools.range.run import perform
 from proxyguard.tools.range.scenarios import Scenario
 from proxyguard.tools.range.values import Fetch
@@ -156,7 +156,7 @@ def _crowdsec(log: Path, folder: Path) -> list[LogBan]:
         (folder / name).mkdir()
     (folder / "acquis.yaml").touch()
     (port,) = free_ports(1)
-    text = (CONFIG / "crowdsec.yaml").read_text(encoding="utf-8").replace("@FOLDER@", str(folder)).replace("@PORT@", str(port))
+    text = filled((CONFIG / "crowdsec.yaml").read_text(encoding="utf-8"), {"folder": str(folder), "port": str(port)})
     (folder / "crowdsec.yaml").write_text(text, encoding="utf-8")
     shutil.copy(etc / "profiles.yaml", folder)
     shutil.copy(etc / "simulation.yaml", config)
