@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 
 MADE_AT_ONCE: Final = 256
-"""One by one, they take ten times as long."""
+"""One by one, they take three times as long."""
 
 DIGITS: Final = 16
 

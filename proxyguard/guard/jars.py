@@ -255,7 +255,7 @@ class Jars:
             if len(self._keys) >= 128:  # a client chooses the week that it claims
                 self._keys.clear()
             self._keys[week] = begun
-        signing = begun.copy()  # half the cost of beginning with the key
+        signing = begun.copy()  # a fifth less than to begin with the key each time
         signing.update(signed + host)
         return signing.digest()
 

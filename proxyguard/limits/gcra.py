@@ -17,7 +17,7 @@ State = complex
 the whole backlog is given back. `imag`: what `real` lost in rounding, so that a million small steps add up exactly."""
 
 _IMAG: Final = 1j
-"""A sum with it is made in half the time of a call of `complex`, and is exact: it adds zeros."""
+"""A sum with it costs less than a call of `complex`, and is exact: it adds zeros."""
 
 UNSEEN: Final = 0j
 """The state of a key without a backlog."""

@@ -208,7 +208,6 @@ class CompiledPolicy:
         self._facts = facts
         self.outside = outside if outside.any else None
         """What is true of the time and the client's place among all; None: no rule asks."""
-        """What is true of the time and the client's place among all; None: no rule asks."""
         self.learning = {rule.name: rule.limit for rule in rules if rule.limit is not None and rule.limit.learned is not None}
         """The limits that follow earlier days, by the names of their rules."""
         self.learns = bool(self.learning)
