@@ -16,7 +16,7 @@ from h2.errors import ErrorCodes
 from proxyguard.adapters.mitmproxy.http2.layer import Http2Layer
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamConnection
 from proxyguard.adapters.mitmproxy.upstream.multiplexed import RESETS, MultiplexedConnection
-from proxyguard.adapters.mitmproxy.upstream.stream import TRIES
+from proxyguard.adapters.mitmproxy.upstream.stream import TRIES, TRIES_OF_LEAVERS
 from proxyguard.core.build_info import BUILD_KIND
 from proxyguard.core.settings import Bounds, HealthCheck, Upstream, UpstreamHttp, UpstreamReuse, UpstreamTls
 from tests.adapters.certificates import write_certificate
@@ -392,6 +392,24 @@ def test_requests_that_a_goaway_leaves_out_are_sent_elsewhere() -> None:
             assert (await first).endswith(b"from the first")
             assert sorted(len(asked.body) for asked in upstream.peers[1].asked.values()) == [0, 40_000]
             assert upstream.peers[0].gone.is_set()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("leavers", "status"), [(TRIES_OF_LEAVERS - 1, b"200"), (TRIES_OF_LEAVERS, b"502")])
+def test_a_request_that_many_connections_leave_out_is_answered_all_the_same(leavers: int, status: bytes) -> None:
+    async def script(peer: Peer) -> None:
+        if len(upstream.peers) > leavers:
+            await serve(peer)
+        elif await peer.request() is not None:
+            peer.leave(0)
+
+    upstream = Http2Upstream(script)
+
+    async def scenario() -> None:
+        async with behind(upstream) as rig:
+            assert (await rig.ask(POST % (1, b"z"))).startswith(b"HTTP/1.1 " + status)
+            assert len(upstream.peers) == TRIES_OF_LEAVERS
 
     run(scenario())
 

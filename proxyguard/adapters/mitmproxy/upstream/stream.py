@@ -31,6 +31,11 @@ KEPT_BYTES: Final = 128 * 1024
 held until it was whole."""
 
 TRIES: Final = 3
+"""How often a request is sent in all while its connections stay."""
+
+TRIES_OF_LEAVERS: Final = 10
+"""How often while they leave: a server that takes so many requests on a connection (nginx: `keepalive_requests`) leaves out all
+that were under way beyond them, and some of those again where many are under way."""
 
 READING: Final = Bounds(head_bytes=1 << 21, target_bytes=1 << 21, field_bytes=1 << 21, header_count=2048, body_bytes=None)
 """For what is read again of requests that were within bounds when their clients sent them: settings allow half of that at most,
@@ -194,8 +199,10 @@ class UpstreamStream(UpstreamConnection):
 
     def _send_again(self) -> None:
         """The upstream has not looked at the request: another connection may have more luck."""
+        carrier = self._carrier
+        tries = TRIES_OF_LEAVERS if carrier is None or carrier.client.is_leaving else TRIES
         self._part()
-        if self._kept is None or self._tries >= TRIES:
+        if self._kept is None or self._tries >= tries:
             self._lose()
             return
         self._tries += 1
