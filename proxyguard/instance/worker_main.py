@@ -20,6 +20,7 @@ from proxyguard.instance.policy_transfer import join, read_parts
 from proxyguard.instance.process import LoopSignals, configure_logging, end_process, loop_factory
 from proxyguard.instance.signals import RELOAD, REOPEN, SIGNALS
 from proxyguard.instance.worker import Worker
+from proxyguard.instance.worker_process import farewell_path
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.open import valkey_store
 from proxyguard.limits.stores.remote import RemoteStore
@@ -55,8 +56,21 @@ async def serve(assignment: Assignment, control: Path, sockets: tuple[socket.soc
     await stop.wait()
     loop.remove_reader(sys.stdin.fileno())
     await worker.stop()
+    await _say_farewell(worker, control)
     await store.stop()
     end_process()
+
+
+async def _say_farewell(worker: Worker, control: Path) -> None:
+    """Leave the last snapshot to the supervisor: what was counted since it last asked would be missing for good."""
+    [snapshot] = await worker.broadcast("snapshot", {})
+    path = farewell_path(control)
+    fresh = path.with_suffix(".new")
+    try:
+        fresh.write_text(json.dumps(snapshot))
+        fresh.replace(path)
+    except OSError as error:  # a full disk, or the supervisor took its folder with it
+        logger.info("%s: %s", path, error.strerror)
 
 
 def main() -> None:

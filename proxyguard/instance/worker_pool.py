@@ -86,7 +86,7 @@ class WorkerPool:
         self._processes: dict[int, WorkerProcess] = {}
         """By slot: the index of a worker's listening sockets."""
         self._leaving: dict[tuple[int, WorkerProcess], asyncio.Task[None]] = {}
-        """Workers that drain, as another has their slot, and what waits for their end."""
+        """Workers that drain, as another has their slot, and what waits for their end. What they counted so far is in the sum."""
         self._changing = asyncio.Lock()
         self._sockets: list[Sockets] = []
         self.addresses: tuple[str, ...] = ()
@@ -125,8 +125,20 @@ class WorkerPool:
 
     def _let_go(self, slot: int, process: WorkerProcess) -> None:
         """Have a worker drain and end, beside whatever else there is to do."""
-        leaving = self._leaving[slot, process] = asyncio.create_task(self._drain(process))
-        leaving.add_done_callback(lambda _: self._leaving.pop((slot, process)))
+        self._leaving[slot, process] = asyncio.create_task(self._leave(slot, process))
+
+    async def _leave(self, slot: int, process: WorkerProcess) -> None:
+        try:
+            await self._drain(process)
+        finally:
+            del self._leaving[slot, process]
+            self._retire(process)
+
+    def _retire(self, process: WorkerProcess) -> None:
+        """Keep what a worker counted that has ended."""
+        process.read_farewell()
+        self._retired = merge([self._retired, counters(process.families)])
+        self._retired_counts = added_up([process.status, self._retired_counts])
 
     async def install(self, parts: list[bytes]) -> None:
         """Send a policy to every worker, one after the other, so that not all have less of a core for requests at a time.
@@ -203,12 +215,14 @@ class WorkerPool:
         Prometheus would read a fall as a restart, and show a spike.
         """
         running = [process.families for process in self._running()]
-        ended = [counters(process.families) for process in self._processes.values() if not process.is_running]
-        return merge([*running, *ended, self._retired])
+        others = [process for process in self._processes.values() if not process.is_running]
+        others += [process for _, process in self._leaving]
+        return merge([*running, *(counters(process.families) for process in others), self._retired])
 
     def counts(self) -> dict[str, Any]:
         """What is counted in `status` since the start, as last known of each worker; it does not fall when one is replaced."""
-        return added_up([*(process.status for process in self._processes.values()), self._retired_counts])
+        known = [*self._processes.values(), *(process for _, process in self._leaving)]
+        return added_up([*(process.status for process in known), self._retired_counts])
 
     def exemplars(self) -> list[Exemplar]:
         """The last exemplar of each sample, as of the last answers of all workers."""
@@ -269,10 +283,7 @@ class WorkerPool:
             is_up = await self._came_up(ready, process)
             if is_up:
                 async with self._changing:  # a worker that came up during an install has the rules of before
-                    old = self._processes.get(slot)
                     self._fill(slot, process)
-                    if old is not None and old.is_running:
-                        self._let_go(slot, old)
                     late: dict[str, dict[str, Any]] = {}
                     if told != self._told or self._is_behind:  # what it read when it began may be of before
                         late = {"settings": {"file": str(self._assignment)}, **self._standing}
@@ -310,10 +321,13 @@ class WorkerPool:
         return answered.is_set() and os.read(ready, 1) == b"1"
 
     def _fill(self, slot: int, process: WorkerProcess) -> None:
-        if slot in self._processes:
-            self._retired = merge([self._retired, counters(self._processes[slot].families)])
-            self._retired_counts = added_up([self._processes[slot].status, self._retired_counts])
+        old = self._processes.get(slot)
         self._processes[slot] = process
+        if old is not None:
+            if old.is_running:
+                self._let_go(slot, old)
+            else:
+                self._retire(old)
 
     async def _keep_running(self, slot: int) -> None:
         """Keep one slot filled until cancelled."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import subprocess
@@ -106,9 +107,28 @@ class WorkerProcess:
         """The worker's metrics, which `families` then has, and its status; None when it does not answer in time."""
         answer = await self.try_command("snapshot", seconds=seconds)
         if answer is not None:
-            self.families, self.status = families(answer), answer["status"]
-            self.exemplars = msgspec.convert(answer["exemplars"], list[Exemplar])
+            self._keep(answer)
         return answer
+
+    def read_farewell(self) -> None:
+        """Once it has ended, take over the snapshot that it wrote last; one that crashed or was killed wrote none."""
+        path = farewell_path(self.control)
+        try:
+            self._keep(json.loads(path.read_bytes()))
+            path.unlink()
+        except FileNotFoundError:
+            logger.info("worker %d left nothing of what it counted last", self.pid)
+        except OSError as error:
+            logger.warning("%s: %s", path, error.strerror)
+
+    def _keep(self, snapshot: dict[str, Any]) -> None:
+        self.families, self.status = families(snapshot), snapshot["status"]
+        self.exemplars = msgspec.convert(snapshot["exemplars"], list[Exemplar])
+
+
+def farewell_path(control: Path) -> Path:
+    """Where a worker with this control socket writes its last snapshot, as JSON."""
+    return control.with_suffix(".last")
 
 
 def families(snapshot: dict[str, Any]) -> list[Family]:

@@ -35,7 +35,7 @@ def test_a_limit_is_as_exact_as_with_one_worker(guard: Proxyguard) -> None:
 
 @pytest.mark.alone
 def test_a_killed_worker_is_replaced_and_others_go_on(guard: Proxyguard) -> None:
-    workers = [pid for pid in guard.family()[1:] if b"worker_main" in _command_line(pid)]
+    workers = _workers(guard)
     assert len(workers) == 3
     counted = _requests(guard)
     with guard.get("/events?interval=0.05", headers=FIREFOX, stream=True) as stream:
@@ -55,8 +55,28 @@ def test_a_killed_worker_is_replaced_and_others_go_on(guard: Proxyguard) -> None
 
         wait_until(good_in_a_row, "service as before")
         assert any(next(lines).startswith(b"data: ") for _ in range(4))
-    wait_until(lambda: len([pid for pid in guard.family()[1:] if b"worker_main" in _command_line(pid)]) == 3, "three workers")
+    wait_until(lambda: len(_workers(guard)) == 3, "three workers")
     assert _requests(guard) >= counted  # a fall would look like a restart of the instance
+
+
+def test_recycled_workers_leave_all_that_they_counted(upstream: str, folder: Path) -> None:
+    """Also what they counted while they drained: a stream is counted when it ends."""
+    with proxyguard(folder, upstream, settings="workers: 2\nrecycle: {memory: 64MiB}\n") as guard:
+        first = _workers(guard)
+        asked = 0
+        with guard.get("/events?interval=0.05", headers=FIREFOX, stream=True) as stream:
+            while len(_workers(guard) - first) < 2:
+                assert guard.get("/profiles/1", headers=FIREFOX | {"Connection": "close"}).status_code == 200
+                asked += 1
+            assert _workers(guard) & first  # the one with the stream
+            assert next(stream.iter_lines()) == b"data: 1"
+        wait_until(lambda: not _workers(guard) & first, "the end of the first workers")
+        wait_until(lambda: _requests(guard) == asked + 1, f"{asked + 1} requests in the sum")
+        assert f'proxyguard_responses_total{{status="200"}} {asked + 1:.1f}' in guard.admin("/metrics")
+
+
+def _workers(guard: Proxyguard) -> set[int]:
+    return {pid for pid in guard.family()[1:] if b"worker_main" in _command_line(pid)}
 
 
 def _requests(guard: Proxyguard) -> float:

@@ -20,7 +20,7 @@ from proxyguard.core.settings import FailureMode, Settings
 from proxyguard.instance import worker_pool
 from proxyguard.instance.assignment import Assignment
 from proxyguard.instance.worker_pool import WorkerPool
-from proxyguard.instance.worker_process import families
+from proxyguard.instance.worker_process import WorkerProcess, families, farewell_path
 from proxyguard.telemetry.metric_families import Family, exposition, merge
 from proxyguard.telemetry.metrics import Metrics
 
@@ -44,6 +44,13 @@ class FakeWorker:
         self.families: list[Family] = []
         self.status: dict[str, Any] = {}
         self.is_running = self.answers = True
+        self.last_requests: int | None = None
+        """What it leaves at its end."""
+
+    def read_farewell(self) -> None:
+        if self.last_requests is not None:
+            self.requests, self.answers = self.last_requests, True
+            asyncio.run(self.snapshot(1.0))
 
     async def snapshot(self, _seconds: float) -> dict[str, Any] | None:
         if not self.answers:
@@ -75,8 +82,64 @@ def test_no_counter_falls_when_a_worker_does_not_answer_crashes_or_is_replaced(t
     assert scrape(pool) == (125, 1, 1)
     pool._fill(0, third)  # type: ignore[arg-type]  # a fake
     assert scrape(pool) == (128, 2, 2)
+    third.is_running = False
     pool._fill(0, FakeWorker(7))  # type: ignore[arg-type]  # a fake
     assert scrape(pool) == (135, 2, 2)
+
+
+def test_what_a_worker_counts_at_its_end_is_in_the_sum(tmp_path: Path) -> None:
+    pool = WorkerPool(Settings(), SECRETS, tmp_path, [], Metrics())
+    first = FakeWorker(100)
+    pool._fill(0, first)  # type: ignore[arg-type]  # a fake
+    assert scrape(pool) == (100, 1, 1)
+    first.is_running, first.last_requests = False, 110
+    pool._fill(0, FakeWorker(3))  # type: ignore[arg-type]  # a fake
+    assert scrape(pool) == (113, 1, 1)
+    assert pool.counts()["requests"] == 113
+
+
+def test_a_worker_is_in_the_sum_while_it_drains_and_once_it_has_ended(tmp_path: Path) -> None:
+    def requests(pool: WorkerPool) -> list[float]:
+        return [samples[0][2] for name, _, _, samples in pool.families() if name == "requests_total"]
+
+    async def run() -> None:
+        pool = WorkerPool(Settings(), SECRETS, tmp_path, [], Metrics())
+        old, new = DrainingWorker(), FakeWorker(3)
+        counts = Metrics()
+        counts.requests = 100
+        old.families = counts.snapshot()
+        pool._fill(0, old)  # type: ignore[arg-type]  # a fake
+        pool._fill(0, new)  # type: ignore[arg-type]  # a fake
+        await old.asked.wait()
+        await pool.snapshots()
+        assert requests(pool) == [103]
+        counts.requests = 110
+        old.farewell = counts.snapshot()
+        old.ended.set_result(None)
+        await asyncio.sleep(0.01)
+        assert (requests(pool), pool._leaving) == ([113], {})
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_the_last_snapshot_of_a_worker_that_has_ended_is_read_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    counts = Metrics()
+    counts.requests = 7
+
+    async def run(ended: subprocess.Popen[bytes]) -> None:
+        process = WorkerProcess(ended, tmp_path / "worker-1.sock")
+        await process.ended
+        process.read_farewell()
+        assert process.families == []
+        path = farewell_path(process.control)
+        path.write_text(json.dumps({"families": counts.snapshot(), "exemplars": [], "status": {"requests": 7}}))
+        process.read_farewell()
+        assert (process.families, process.status, path.exists()) == (counts.snapshot(), {"requests": 7}, False)
+        path.mkdir()
+        process.read_farewell()
+        assert (process.families, "Is a directory" in caplog.text) == (counts.snapshot(), True)
+
+    asyncio.run(run(subprocess.Popen((sys.executable, "-c", ""))))
 
 
 def test_status_goes_on_counting_when_a_worker_is_replaced(tmp_path: Path) -> None:
@@ -85,6 +148,7 @@ def test_status_goes_on_counting_when_a_worker_is_replaced(tmp_path: Path) -> No
     for slot, worker in enumerate((first, second)):
         pool._fill(slot, worker)  # type: ignore[arg-type]  # a fake
     asyncio.run(pool.snapshots())
+    first.is_running = False
     pool._fill(0, FakeWorker(3))  # type: ignore[arg-type]  # a fake
     asyncio.run(pool.snapshots())
     second.answers = False
@@ -258,10 +322,12 @@ def test_an_instance_is_not_ready_before_all_its_workers_are(tmp_path: Path, mon
 class DrainingWorker:
     """A worker that comes up at once, and drains until it is let go."""
 
-    pid, exit_code, families = 1, -9, ()
+    pid, exit_code = 1, -9
     started = monotonic()
 
     def __init__(self) -> None:
+        self.families: list[Family] = []
+        self.farewell: list[Family] = []
         self.status: dict[str, Any] = {}
         self.ended = asyncio.get_running_loop().create_future()
         self.asked = asyncio.Event()
@@ -273,6 +339,9 @@ class DrainingWorker:
 
     async def snapshot(self) -> None:
         pass
+
+    def read_farewell(self) -> None:
+        self.families = self.farewell
 
     async def try_command(self, name: str, *_arguments: object, **_options: object) -> None:
         self.commands.append(name)
