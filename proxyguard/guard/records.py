@@ -7,18 +7,18 @@ docs/reference/audit.md; what a client has a part in goes through `Discretion`.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 from proxyguard.core.address import Address
-from proxyguard.core.decision import ACTION_NAMES, FAILURE_RULE, UNASKED, Decision, Mode, Reject
-from proxyguard.core.origin import NOTHING_KNOWN
-from proxyguard.core.request import Request
+from proxyguard.core.connection_facts import ConnectionFacts
+from proxyguard.core.decision import ACTION_NAMES, FAILURE_RULE, UNASKED, Decision, Mode, Reject, ShadowHit
+from proxyguard.core.origin import Origin
 from proxyguard.core.robots import RobotsVerdict
 from proxyguard.guard.interfaces import Refusal, Served, Ticket
 from proxyguard.http.fingerprints.facts import client_kind, http2_of, ja4_of
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.audit_records import Record, shown
+from proxyguard.telemetry.audit_texts import BytesField, TextField, decimal, decimals, digits, quoted, thousandths, units
 from proxyguard.telemetry.discretion import Discretion
 from proxyguard.telemetry.sealed import SealedLog
 from proxyguard.telemetry.talkers import referring_host
@@ -26,6 +26,115 @@ from proxyguard.telemetry.talkers import referring_host
 _REFUSED: Final = ACTION_NAMES[Reject]
 _ENFORCE: Final = Mode.ENFORCE.value
 _SHADOW: Final = Mode.SHADOW.value
+_NONE: Final = "null"
+_TRUE: Final = "true"
+_FALSE: Final = "false"
+_EMPTY: Final = "[]"
+_NO_PORT: Final = ',"port":null'
+
+MAX_ORIGINS: Final = 256
+"""Origins whose part of a line is kept at hand."""
+
+MAX_GIVEN: Final = 256
+"""Combinations of tags that are kept at hand: rules give few, and each is asked about several times a request."""
+
+_given: Final[dict[frozenset[str], tuple[str, ...]]] = {}
+
+
+class DecisionLines:
+    """Makes the lines of decisions: the fields of a `Record`, in their order. What comes again is kept at hand; of a client not
+    whom it is, of a referer only the host."""
+
+    def __init__(self, discretion: Discretion) -> None:
+        self._discretion = discretion
+        self._method = BytesField("method", discretion.method)
+        self._host = BytesField("host", discretion.host)
+        self._path = TextField("path")
+        self._rule = TextField("rule")
+        self._reason = TextField("reason")
+        self._class = TextField("class")
+        self._tag = TextField()
+        self._hits = {action: TextField(start=f"{action} by ") for action in ACTION_NAMES.values()}
+        self._fault = TextField("fault")
+        self._version = BytesField("http_version", shown)
+        self._agent = BytesField("user_agent", discretion.agent)
+        self._referer = BytesField("referer_host", discretion.host)
+        self._upstream = TextField("upstream")
+        self._ja4 = BytesField("ja4", shown)
+        self._kind = BytesField("client_kind", shown)
+        self._http2 = BytesField("http2", shown)
+        self._country = TextField("country")
+        self._identity = TextField("identity")
+        self._origins: dict[Origin, str] = {}
+
+    def line(self, ticket: Ticket, served: Served, time: float) -> bytes:
+        """The line of one decision; `time` is the wall's, Unix seconds."""
+        request, decision, discretion = ticket.request, ticket.decision, self._discretion
+        client, at, spent = request.client, thousandths(time), thousandths(served.total_seconds * 1000)
+        waited = 0 if served.upstream_seconds is None else thousandths(served.upstream_seconds * 1000)
+        asked = served.upstream_seconds is not None
+        port, index = discretion.port(client), request.header_index
+        agents, referers = index.get(b"user-agent"), index.get(b"referer")
+        # References, actions, and names of clients and networks are ours: nothing in them is to be escaped.
+        line = (
+            f'{{"time":{units(at)}{decimals(at)},"reference":"{ticket.reference}","client":"{discretion.client(client, time)}"'
+            f"{_NO_PORT if port is None else f',"port":{port}'}{self._method.of(request.method)}{self._host.of(request.host)}"
+            f'{self._path.of(discretion.path(request.path))}{self._rule.of(decision.rule)},"action":"{decision.name}","mode":"'
+            f'{_SHADOW if decision.shadow and decision.forwards else _ENFORCE}","score":{decimal(decision.score)}'
+            f',"status":{digits(served.status)},"milliseconds":{units(spent)}{decimals(spent)}'
+            f'{self._reason.of(decision.reason)}{self._class.of(ticket.class_)},"tags":{self._tags(given_tags(decision))}'
+            f',"shadow":{self._shadow(decision.shadow)}{self._fault.of(served.fault)}{self._version.of(request.http_version)}'
+            f"{self._agent.of(agents[0] if agents else b'')}"
+            f"{self._referer.of(referring_host(referers[0]) if referers else b'')}"
+            f',"bytes_sent":{digits(served.bytes_sent)},"bytes_received":{digits(served.bytes_received)},"upstream_milliseconds":'
+            f"{units(waited) if asked else _NONE}{decimals(waited) if asked else ''}{self._upstream.of(served.upstream)}"
+            f'{self._connection(request.connection)}{self._origin(request.origin)},"network":"{discretion.network(client)}"'
+            f"{_robots(request.robots)}"
+        )
+        return line.encode()
+
+    def _tags(self, tags: tuple[str, ...]) -> str:
+        return f"[{','.join([self._tag.of(tag) for tag in tags])}]" if tags else _EMPTY
+
+    def _shadow(self, hits: tuple[ShadowHit, ...]) -> str:
+        """What rules in shadow would have done."""
+        if not hits:
+            return _EMPTY
+        return f"[{','.join([self._hit(hit) for hit in hits])}]"
+
+    def _hit(self, hit: ShadowHit) -> str:
+        known = self._hits.get(hit.action)
+        return quoted(f"{hit.action} by {hit.rule}") if known is None else known.of(hit.rule)
+
+    def _connection(self, facts: ConnectionFacts | None) -> str:
+        """The prints of the connection."""
+        if facts is None:
+            return ',"ja4":"","client_kind":"","http2":""'
+        return self._ja4.of(ja4_of(facts)) + self._kind.of(client_kind(facts)) + self._http2.of(http2_of(facts))
+
+    def _origin(self, origin: Origin | None) -> str:
+        """Where the client is, and whom it claims to be."""
+        if origin is None:
+            return ',"country":"","asn":null,"identity":"","verified":null'
+        found = self._origins.get(origin)
+        if found is None:
+            asn, verified = origin.asn, origin.verified
+            found = (
+                f'{self._country.of(origin.country or "")},"asn":{_NONE if asn is None else asn}'
+                f"{self._identity.of(origin.identity or origin.claim or '')}"
+                f',"verified":{_NONE if verified is None else _TRUE if verified else _FALSE}'
+            )
+            if len(self._origins) >= MAX_ORIGINS:
+                self._origins.clear()
+            self._origins[origin] = found
+        return found
+
+
+def _robots(verdict: RobotsVerdict | None) -> str:
+    """What robots.txt says to a declared bot, nothing for everybody else, and the end of the line."""
+    if verdict is None or not verdict.classes:
+        return ',"robots":"","robots_version":""}'
+    return f',"robots":{quoted(verdict.group)},"robots_version":{quoted(verdict.version)}}}'
 
 
 class Recorder:
@@ -34,6 +143,7 @@ class Recorder:
     def __init__(self, audit: AuditLog, discretion: Discretion, sealed: SealedLog | None = None) -> None:
         self._audit = audit
         self._discretion = discretion
+        self._lines = DecisionLines(discretion)
         self._sealed = sealed
 
     def decision(self, ticket: Ticket, served: Served, time: float) -> bool:
@@ -41,23 +151,21 @@ class Recorder:
         decision = ticket.decision
         if self._audit.sums_up(decision.rule, decision.name, ticket.reference, in_thousandths(time), served.fault):
             return False
-        record = decision_record(ticket, served, time, self._discretion)
-        is_queued = self._audit.write(record)
-        if is_queued and is_flagged(decision):
-            self._seal(ticket.request.client, record)
+        is_queued = self._audit.write_line(self._lines.line(ticket, served, time))
+        if self._sealed is not None and is_queued and is_flagged(decision):
+            self._seal(self._sealed, ticket.request.client, ticket.reference, time)
         return is_queued
 
     def refusal(self, refusal: Refusal, time: float) -> None:
         """Record what the front refused by itself, or sum it up with others."""
         if self._audit.sums_up(UNASKED, _REFUSED, refusal.reference, in_thousandths(time), refusal.fault):
             return
-        record = refusal_record(refusal, time, self._discretion)
-        if self._audit.write(record):
-            self._seal(refusal.client, record)
+        is_queued = self._audit.write(refusal_record(refusal, time, self._discretion))
+        if self._sealed is not None and is_queued:
+            self._seal(self._sealed, refusal.client, refusal.reference, time)
 
-    def _seal(self, client: Address, record: Record) -> None:
-        if self._sealed is not None:
-            self._sealed.add(record.client, client.text, client.port, record.reference, record.time)
+    def _seal(self, sealed: SealedLog, client: Address, reference: str, time: float) -> None:
+        sealed.add(self._discretion.client(client, time), client.text, client.port, reference, in_thousandths(time))
 
 
 def is_flagged(decision: Decision) -> bool:
@@ -69,32 +177,6 @@ def is_plain_pass(decision: Decision) -> bool:
     """Whether a request went to the site and nothing was noted about it."""
     is_pass = decision.name == "pass" and decision.rule != FAILURE_RULE
     return is_pass and not (decision.shadow or decision.score or given_tags(decision))
-
-
-def decision_record(ticket: Ticket, served: Served, time: float, discretion: Discretion) -> Record:
-    """The record of one decision; `time` is the wall's, Unix seconds."""
-    request, decision = ticket.request, ticket.decision
-    upstream_seconds = served.upstream_seconds
-    origin = request.origin or NOTHING_KNOWN
-    client, facts = request.client, request.connection
-    verdict = _robots(request)
-    # By position, in the order of the fields: to find 35 names costs as much again as the record.
-    return Record(
-        in_thousandths(time), ticket.reference, discretion.client(client, time), discretion.port(client),
-        discretion.method(request.method), discretion.host(request.host), discretion.path(request.path),
-        decision.rule, decision.name, _SHADOW if decision.shadow and decision.forwards else _ENFORCE,
-        decision.score, served.status, in_thousandths(served.total_seconds * 1000),
-        decision.reason, ticket.class_, given_tags(decision),
-        tuple([f"{hit.action} by {hit.rule}" for hit in decision.shadow]) if decision.shadow else (), served.fault,
-        _version(request.http_version), _user_agent(request, discretion), _referer_host(request, discretion),
-        served.bytes_sent, served.bytes_received,
-        None if upstream_seconds is None else in_thousandths(upstream_seconds * 1000), served.upstream,
-        "" if facts is None else shown(ja4_of(facts)),
-        "" if facts is None else shown(client_kind(facts)),
-        "" if facts is None else shown(http2_of(facts)),
-        origin.country or "", origin.asn, origin.identity or origin.claim or "", origin.verified, discretion.network(client),
-        "" if verdict is None else verdict.group, "" if verdict is None else verdict.version,
-    )  # fmt: skip
 
 
 def refusal_record(refusal: Refusal, time: float, discretion: Discretion) -> Record:
@@ -109,38 +191,19 @@ def refusal_record(refusal: Refusal, time: float, discretion: Discretion) -> Rec
     )  # fmt: skip
 
 
-def _version(version: bytes) -> str:
-    return "1.1" if version == b"1.1" else shown(version)
-
-
-def _robots(request: Request) -> RobotsVerdict | None:
-    """What robots.txt says to a declared bot; nothing for everybody else."""
-    verdict = request.robots
-    return verdict if verdict is not None and verdict.classes else None
-
-
-def _user_agent(request: Request, discretion: Discretion) -> str:
-    found = request.header_index.get(b"user-agent")
-    return discretion.agent(found[0]) if found else ""
-
-
-def _referer_host(request: Request, discretion: Discretion) -> str:
-    """The host of the page whose link was followed, never its path or its query."""
-    found = request.header_index.get(b"referer")
-    return discretion.host(referring_host(found[0])) if found else ""
-
-
 def in_thousandths(value: float) -> float:
     """A value that is not negative, to three decimal places; a fifth of the cost of `round`."""
-    return int(value * 1000 + 0.5) / 1000
+    return thousandths(value) / 1000
 
 
 def given_tags(decision: Decision) -> tuple[str, ...]:
     """The tags that rules gave, sorted. Tags of classes and of active restrictions have a colon and are left out."""
-    return _given(decision.tags) if decision.tags else ()
-
-
-@lru_cache(maxsize=256)
-def _given(tags: frozenset[str]) -> tuple[str, ...]:
-    """Rules give few combinations of tags, and each is asked about several times a request."""
-    return tuple(sorted(tag for tag in tags if ":" not in tag))
+    tags = decision.tags
+    if not tags:
+        return ()
+    found = _given.get(tags)
+    if found is None:
+        if len(_given) >= MAX_GIVEN:
+            _given.clear()
+        found = _given[tags] = tuple(sorted(tag for tag in tags if ":" not in tag))
+    return found

@@ -27,9 +27,6 @@ from proxyguard.telemetry.audit_sums import RefusalSums
 MAX_WAITING: Final = 20_000
 """Records that may wait for the disk: about 8 MiB."""
 
-LINE_BYTES: Final = 1024
-"""Room for most records; what is longer finds its own."""
-
 MAX_RECENT: Final = 200
 """Records that are kept to be shown."""
 
@@ -56,17 +53,13 @@ class AuditLog:
         self._file = AuditFile(None if path == "-" else Path(path))
         self._on_drop = on_drop
         self._sums = sums
-        self.recent: deque[Record] = deque(maxlen=MAX_RECENT)
-        """The last records, for whoever watches; also those that are lost."""
+        self.recent: deque[bytes] = deque(maxlen=MAX_RECENT)
+        """The lines of the last records, for whoever watches; also those that are lost."""
         self.recorded = 0
         self._waiting: deque[bytes] = deque()
         self._taken: list[bytes] = []
         """Lines that the writer has taken and not written yet."""
-        encoder = msgspec.json.Encoder()
-        self._encode = encoder.encode
-        self._encode_into = encoder.encode_into
-        self._line = bytearray(LINE_BYTES)
-        """Where records are encoded, one after the other: to make room for each anew takes a fifth of the time."""
+        self._encode = msgspec.json.Encoder().encode
         self._faults: dict[str, str] = {}
         self._chain = AuditChain()
         self._lost = 0
@@ -99,31 +92,26 @@ class AuditLog:
 
     def write(self, record: Record) -> bool:
         """Queue one record; whether there was room. Never blocks, never raises."""
+        return self.write_line(printable_json(self._encode(record)))
+
+    def write_line(self, line: bytes) -> bool:
+        """Queue a record that is a line already, all of it printable; as `write`."""
         self.recorded += 1
-        self.recent.append(record)
-        if not self._has_room():
-            return False
-        self._encode_into(record, self._line)
-        self._queue(bytes(self._line))
-        return True
+        self.recent.append(line)
+        return self._queue(line)
 
     def note(self, notice: Notice) -> bool:
         """Queue what somebody did with the records; whether there was room."""
-        if not self._has_room():
+        return self._queue(printable_json(self._encode(notice)))
+
+    def _queue(self, line: bytes) -> bool:
+        """Queue a line, if there is room; it is counted as lost otherwise."""
+        if len(self._waiting) >= MAX_WAITING:
+            self._drop(1)
             return False
-        self._queue(self._encode(notice))
-        return True
-
-    def _has_room(self) -> bool:
-        """Whether there is room for one more line; counted as lost otherwise."""
-        if len(self._waiting) < MAX_WAITING:
-            return True
-        self._drop(1)
-        return False
-
-    def _queue(self, line: bytes) -> None:
-        self._waiting.append(printable_json(line))
+        self._waiting.append(line)
         self._rouse()
+        return True
 
     def _rouse(self) -> None:
         if not self._is_roused:  # to ask the event itself costs a call of Python

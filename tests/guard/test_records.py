@@ -12,11 +12,12 @@ from proxyguard.core.address import Address
 from proxyguard.core.connection_facts import ConnectionFacts
 from proxyguard.core.decision import PASS_BY_DEFAULT, Decision, Delay, Reject, ShadowHit
 from proxyguard.core.origin import Origin
+from proxyguard.core.printable import printable_json
 from proxyguard.core.privacy import Privacy, PrivacyPreset
 from proxyguard.core.request import Request
 from proxyguard.core.robots import RobotsVerdict, RobotsWord
 from proxyguard.guard.interfaces import Refusal, Served, Ticket
-from proxyguard.guard.records import Recorder, decision_record, refusal_record
+from proxyguard.guard.records import DecisionLines, Recorder, refusal_record
 from proxyguard.telemetry.audit import MAX_WAITING, AuditLog
 from proxyguard.telemetry.audit_records import MAX_TEXT, Record
 from proxyguard.telemetry.audit_sums import RefusalSums
@@ -30,6 +31,15 @@ FULL = Discretion(Privacy(preset=PrivacyPreset.FULL), b"key")
 def ticket(*headers: tuple[bytes, bytes]) -> Ticket:
     request = Request(Address.parse("192.0.2.1", 7), b"GET", b"https", b"a.example", b"/a?t=" + SECRET, headers, b"2")
     return Ticket(request, PASS_BY_DEFAULT, "r1", 0.0)
+
+
+def decision_record(ticket: Ticket, served: Served, time: float, discretion: Discretion) -> Record:
+    """What the line of a decision says. It is the line that msgspec makes of that, whether its texts are at hand or not."""
+    lines = DecisionLines(discretion)
+    line = lines.line(ticket, served, time)
+    record = msgspec.json.decode(line, type=Record, strict=True)
+    assert line == lines.line(ticket, served, time) == printable_json(msgspec.json.encode(record))
+    return record
 
 
 def test_a_record_says_who_how_much_and_how_long_and_which_upstream_failed() -> None:
