@@ -124,7 +124,7 @@ class Guard:
         self._clock = clock
         self._wall = wall
         self.one_client = OneClientWatch()
-        self._owed = OwedCharges(store, metrics, clock, wall)
+        self._owed = OwedCharges(store, metrics, wall)
         self._references = References()
 
     @property
@@ -226,7 +226,7 @@ class Guard:
             if ruling.ban is not None:
                 self._ban(ruling, now)
         except Exception:
-            self._owed.put_right(due(found, outcome, FAILED_CLOSED), NO_RESPONSE, found.now)
+            self._owed.put_right(due(found, outcome, FAILED_CLOSED), NO_RESPONSE, found.now, now)
             raise
         return ruling
 
@@ -243,7 +243,7 @@ class Guard:
 
     def settle(self, ticket: Ticket, served: Served) -> None:
         """Count and record how an exchange ended; see `interfaces.Checker.settle`."""
-        metrics = self._metrics
+        metrics, now = self._metrics, self._clock()
         metrics.responses[served.status] += 1
         metrics.bytes_sent += served.bytes_sent
         metrics.bytes_received += served.bytes_received
@@ -256,18 +256,17 @@ class Guard:
             metrics.site_answers += 1
             if served.status >= 500:
                 metrics.site_errors += 1
-                metrics.recent_errors.add(self._clock())
+                metrics.recent_errors.add(now)
         if served.fault:
             metrics.faults[MALFORMED if served.fault in REQUEST_FAULTS else served.fault] += 1
         if ticket.due:
             reached = served.upstream_seconds is not None
             status = served.status if served.fault in OF_THE_SITE else 0
             response = (status, served.bytes_sent, served.upstream_seconds) if reached else NO_RESPONSE
-            self._owed.put_right(ticket.due, response, ticket.checked_at)
+            self._owed.put_right(ticket.due, response, ticket.checked_at, now)
         decision = ticket.decision
         item = ticket.request.item
         if item is not None or decision.tags:
-            now = self._clock()
             self._preparing.settle(ticket, served, now)
             if item is not None and self._campaigns is not None:
                 self._campaigns.observe(item, ticket, served, now)
@@ -276,21 +275,21 @@ class Guard:
             rule = "" if decision.rule == DEFAULT_RULE else decision.rule
             self._talkers.observe(ticket.request, rule, refused, served.bytes_sent, served.upstream_seconds)
         if self._tracer is not None:
-            self._trace(self._tracer, ticket, served)
+            self._trace(self._tracer, ticket, served, now)
         if decision.forwards:
             if (served.fault and served.fault != CLIENT_GONE) or self._recorded(ticket):
-                self._record(ticket, served)
+                self._record(ticket, served, now)
         else:
             metrics.refused_bytes += served.bytes_sent
             if isinstance(decision.action, Tarpit):
-                self._record(ticket, served)
+                self._record(ticket, served, now)
             elif isinstance(decision.action, Maze) and self._mazes is not None:
                 self._mazes.held_seconds += served.total_seconds
 
-    def _trace(self, tracer: Tracer, ticket: Ticket, served: Served) -> None:
+    def _trace(self, tracer: Tracer, ticket: Ticket, served: Served, now: float) -> None:
         trace = ticket.forwarding.trace if ticket.forwarding is not None else None
         tracer.finish(
-            trace, ticket.request, ticket.decision, ticket.reference, ended=self._wall(self._clock()), status=served.status,
+            trace, ticket.request, ticket.decision, ticket.reference, ended=self._wall(now), status=served.status,
             seconds=served.total_seconds, fault=served.fault, upstream_seconds=served.upstream_seconds,
         )  # fmt: skip
 
@@ -351,10 +350,10 @@ class Guard:
         if policy.settles and outcome is not None:
             later = due(found, outcome, decision)
             if later and not decision.forwards:
-                self._owed.put_right(later, NO_RESPONSE, found.now)
+                self._owed.put_right(later, NO_RESPONSE, found.now, now)
                 later = ()
         if policy.counting_refusals and outcome is not None:
-            self._owed.charge(refusals(found, outcome, decision))
+            self._owed.charge(refusals(found, outcome, decision), now)
         ticket = _new(Ticket, (request, decision, reference, started, forwarding, class_, later, found.now))
         return self._record_decision(ticket)
 
@@ -383,18 +382,18 @@ class Guard:
         if self._tally is not None and (ticket.class_ or decision.shadow):
             self._tally.observe(ticket.request.client, ticket.class_, decision)
         if not (decision.forwards or isinstance(decision.action, Tarpit)):
-            self._record(ticket, Served(refusal_status(decision), total_seconds=seconds))
+            self._record(ticket, Served(refusal_status(decision), total_seconds=seconds), self._clock())
         return ticket
 
     def _recorded(self, ticket: Ticket) -> bool:
         return not is_plain_pass(ticket.decision) or 0 < self._audit_passes > random()  # noqa: S311 - which have a record is no secret
 
-    def _record(self, ticket: Ticket, served: Served) -> None:
+    def _record(self, ticket: Ticket, served: Served, now: float) -> None:
         if self._recorder is not None:
             decision = ticket.decision
             # A canary is made again from its record, so that has the time which the canary has.
-            now = ticket.checked_at if isinstance(decision.action, Maze) else self._wall(self._clock())
-            if self._recorder.decision(ticket, served, now):
+            time = ticket.checked_at if isinstance(decision.action, Maze) else self._wall(now)
+            if self._recorder.decision(ticket, served, time):
                 self._metrics.recorded(
-                    decision.rule, decision.name, ticket.reference, served.total_seconds, now, forwarded=decision.forwards
+                    decision.rule, decision.name, ticket.reference, served.total_seconds, time, forwarded=decision.forwards
                 )

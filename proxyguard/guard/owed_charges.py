@@ -19,24 +19,21 @@ MAX_SETTLING: Final = 10_000
 class OwedCharges:
     """Charges that have arisen, of one guard."""
 
-    __slots__ = ("_clock", "_metrics", "_settling", "_store", "_wall")
+    __slots__ = ("_metrics", "_settling", "_store", "_wall")
 
-    def __init__(
-        self, store: Store | AsyncStore, metrics: Metrics, clock: Callable[[], float], wall: Callable[[float], float]
-    ) -> None:
+    def __init__(self, store: Store | AsyncStore, metrics: Metrics, wall: Callable[[float], float]) -> None:
         self._store = store
         self._metrics = metrics
-        self._clock = clock
         self._wall = wall
         self._settling: set[asyncio.Future[Outcome]] = set()
 
-    def put_right(self, charges: tuple[Charge, ...], response: tuple[int, int, float | None], since: float) -> None:
-        """Charge what an exchange cost, or give back what was reserved for it; `since` is the wall's."""
+    def put_right(self, charges: tuple[Charge, ...], response: tuple[int, int, float | None], since: float, now: float) -> None:
+        """Charge what an exchange cost, or give back what was reserved for it; `since` is the wall's, `now` the line's."""
         status, bytes_sent, upstream_seconds = response
-        self.charge(owed(charges, status, bytes_sent, upstream_seconds, since=since, now=self._wall(self._clock())))
+        self.charge(owed(charges, status, bytes_sent, upstream_seconds, since=since, now=self._wall(now)), now)
 
-    def charge(self, costs: tuple[Charge, ...]) -> None:
-        """Charge what has arisen."""
+    def charge(self, costs: tuple[Charge, ...], now: float) -> None:
+        """Charge what has arisen by now, a time of the line."""
         if not costs:
             return
         if len(self._settling) >= MAX_SETTLING:
@@ -45,7 +42,7 @@ class OwedCharges:
             if not costs:
                 return
         try:
-            outcome = self._store.charge(costs, (), self._clock())
+            outcome = self._store.charge(costs, (), now)
             if not isinstance(outcome, Outcome):
                 waiting = asyncio.ensure_future(outcome)
                 self._settling.add(waiting)

@@ -351,11 +351,11 @@ def test_requests_under_way_are_given_back_however_many_charges_wait_for_a_store
 
     async def serve() -> list[bool]:
         store = LateStore()
-        owed = OwedCharges(store, Metrics(), lambda: 1_800_000_000.0, float)
+        owed = OwedCharges(store, Metrics(), float)
         first = await charged(store, "few!|a", limit)
         for _ in range(MAX_SETTLING):
-            owed.charge((Charge("scan!|a", HUNDRED_AN_HOUR),))
-        owed.put_right((Charge("few!|a", limit),), (0, 0, None), 1_800_000_000.0)
+            owed.charge((Charge("scan!|a", HUNDRED_AN_HOUR),), 1_800_000_000.0)
+        owed.put_right((Charge("few!|a", limit),), (0, 0, None), 1_800_000_000.0, 1_800_000_000.0)
         await asyncio.sleep(0)
         return [each.usages[0].exceeded for each in (first, await charged(store, "few!|a", limit))]
 
