@@ -11,7 +11,7 @@ from asyncio import sleep
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from proxyguard.core.address import Address, Prefixes
 from proxyguard.core.decision import STOPPING, Decision, Mode
@@ -45,13 +45,16 @@ ANONYMOUS: Final = frozenset({"", "anonymous"})
 """Classes that protect nobody: none was defined, or none of them fits."""
 
 
-class _Client(NamedTuple):
+class _Client:
     """A client's key, the name of its network, and the hashes that sketches count."""
 
-    client_key: str
-    network_name: str
-    client: int
-    network: int
+    __slots__ = ("client", "client_key", "network", "network_name")
+
+    def __init__(self, client_key: str, network_name: str, client: int, network: int) -> None:
+        self.client_key = client_key
+        self.network_name = network_name
+        self.client = client
+        self.network = network
 
 
 class _Top:
@@ -226,17 +229,17 @@ class Tally:
 
     def observe(self, client: Address, class_: str, decision: Decision) -> None:
         """Count one decision about a client of a class; worth calling when there is a class or a shadow hit."""
-        now = self._clock()
         is_protected = class_ not in ANONYMOUS
-        stopped = decision.forwards and [hit.rule for hit in decision.shadow if hit.action in STOPPING]
+        stopped = [hit.rule for hit in decision.shadow if hit.action in STOPPING] if decision.forwards else []
         if not (is_protected or stopped):
             return
+        now = self._clock()
         known = self._known.get(client.number) or self._learn(client)
         if is_protected:
             self._observe_bucket(now).add(known.client)
             if decision.refuses:
                 self._count(Mode.ENFORCE, decision.rule, now, known, is_protected=True)
-        for rule in stopped or ():
+        for rule in stopped:
             self._count(Mode.SHADOW, rule, now, known, is_protected=is_protected)
 
     def forget(self, rule: str, mode: Mode) -> None:
