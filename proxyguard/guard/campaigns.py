@@ -219,12 +219,16 @@ class Campaigns:
             self._near_turn = turn
         place = item.ordinal * MAX_FAMILIES + family.index  # ids beside each other are so many apart
         before, behind = place - MAX_FAMILIES, place + MAX_FAMILIES
-        last = self._clients.pop(client, -1)
-        if last in (before, behind):
-            family.sequence += 1
-        self._clients[client] = place
-        if len(self._clients) > CLIENTS:
-            self._clients.popitem(last=False)
+        clients = self._clients
+        last = clients.get(client, -1)
+        clients[client] = place
+        if last < 0:
+            if len(clients) > CLIENTS:
+                clients.popitem(last=False)
+        else:
+            clients.move_to_end(client)
+            if last in (before, behind):
+                family.sequence += 1
         for near in self._near:
             if near and (near.get(before, client) != client or near.get(behind, client) != client):
                 family.neighbours += 1
