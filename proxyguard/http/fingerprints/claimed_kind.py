@@ -7,7 +7,6 @@ browser on an iPhone or iPad is Safari inside.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from proxyguard.http.fingerprints.kinds import UNKNOWN
@@ -48,10 +47,23 @@ class Claim(NamedTuple):
 
 _NOTHING: Final = Claim(UNKNOWN)
 
+MAX_KNOWN: Final = 1024
+"""User agents whose claims are kept at hand: half a megabyte at most."""
 
-@lru_cache(maxsize=1024)
+_known: Final[dict[bytes, Claim]] = {}
+
+
 def claim_of(agent: bytes) -> Claim:
     """The claim of a user agent. One that is longer than MAX_AGENT_BYTES is cut there by the caller."""
+    known = _known.get(agent)
+    if known is None:
+        if len(_known) >= MAX_KNOWN:
+            _known.clear()
+        known = _known[agent] = _read(agent)
+    return known
+
+
+def _read(agent: bytes) -> Claim:
     if agent.startswith(b"Mozilla/"):
         return _browser(agent)
     for pattern, kind in _PROGRAMS:
