@@ -13,7 +13,7 @@ import msgspec
 from proxyguard.core.printable import printable_json
 
 MAX_TEXTS: Final = 256
-"""Texts of one field that are kept at hand: user agents, hosts and paths come again and again. 200 KiB at most."""
+"""Texts of one field that are kept at hand: user agents, hosts and paths come again and again. Half a megabyte at most."""
 
 MAX_KEPT: Final = 256
 """Characters of a field that is kept at hand, and bytes of what it was read from."""
