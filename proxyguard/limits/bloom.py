@@ -9,17 +9,19 @@ from __future__ import annotations
 
 def has(bits: bytearray, first: int, step: int, mask: int, probes: int) -> bool:
     """Whether all places are set. Of a number that was not put in, one or two are looked at."""
-    place = first
-    for _ in range(probes):
+    place, left = first, probes
+    while left:  # compiled, `range` makes an object for each
         if not bits[place >> 3] >> (place & 7) & 1:
             return False
         place = (place + step) & mask
+        left -= 1
     return True
 
 
 def put(bits: bytearray, first: int, step: int, mask: int, probes: int) -> None:
     """Set all places."""
-    place = first
-    for _ in range(probes):
+    place, left = first, probes
+    while left:
         bits[place >> 3] |= 1 << (place & 7)
         place = (place + step) & mask
+        left -= 1
