@@ -8,6 +8,7 @@ to, but not for rarely read items without a cookie: a swarm that takes only thos
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Callable
 from hashlib import blake2b
@@ -42,15 +43,32 @@ MAX_PLACES: Final = 2_048
 """Clients whose places are kept at hand, at most a megabyte: those who are here ask again and again."""
 
 DAY_SECONDS: Final = 86_400.0
+LOOK_SECONDS: Final = 1.0
+"""How soon days follow a clock that is set."""
 LEAST_DAY_SECONDS: Final = 12 * 3600.0
+
+
+class _Places:
+    """The first place of a client or a network in a day's filter, the step to the next, and what was found of it since a turn."""
+
+    __slots__ = ("first", "observed", "step", "visitor", "visitor_since")
+
+    def __init__(self, first: int, step: int) -> None:
+        self.first = first
+        self.step = step
+        self.observed = -1
+        """The turn of days in which it was remembered, or found no room."""
+        self.visitor = b""
+        self.visitor_since = -1
+        """The turn of days since which that is the answer."""
 
 
 class Acquaintances:
     """The clients of the last days. One per process."""
 
     __slots__ = (
-        "_began", "_day", "_earlier", "_key", "_known", "_networks", "_prefixes", "_sightings", "_today", "_wall", "served",
-        "today",
+        "_began", "_day", "_earlier", "_key", "_known", "_look_at", "_networks", "_prefixes", "_sightings", "_today", "_turns",
+        "_wall", "served", "today",
     )  # fmt: skip
 
     def __init__(
@@ -61,7 +79,7 @@ class Acquaintances:
         self._key = blake2b(secret, digest_size=32, person=b"acquaintances").digest()
         self._prefixes = prefixes
         self._wall = wall
-        self._known: dict[str, tuple[int, int]] = {}
+        self._known: dict[str, _Places] = {}
         self._earlier: list[bytearray] = []
         self._today = bytearray()
         self._networks = array("H")
@@ -69,6 +87,10 @@ class Acquaintances:
         """Clients remembered today."""
         self.served = 0
         """Of these, those that this process served first."""
+        self._turns = 0
+        """How often the filters became others."""
+        self._look_at = -math.inf
+        """When the day may be over."""
         self._day = -1
         self._began = 0.0
         self._sightings = sightings
@@ -80,11 +102,10 @@ class Acquaintances:
         self._turn(now)
         if not self._earlier:
             return b""
-        first, step = self._place(request.client.client_key(self._prefixes))
-        for day in self._earlier:
-            if has(day, first, step, MASK, PROBES):
-                return KNOWN
-        return NEW
+        places = self._places(request.client.client_key(self._prefixes))
+        if places.visitor_since != self._turns:
+            places.visitor, places.visitor_since = self._visitor(places.first, places.step), self._turns
+        return places.visitor
 
     def observe(self, request: Request, now: float) -> None:
         """Remember a client that was let through."""
@@ -92,15 +113,25 @@ class Acquaintances:
         item = request.item
         if item is not None and item.heat == COLD and NONE in request.jar.states:
             return
-        first, step = self._place(request.client.client_key(self._prefixes))
+        places = self._places(request.client.client_key(self._prefixes))
+        if places.observed == self._turns:
+            return
+        places.observed = self._turns
+        first, step = places.first, places.step
         if self.today >= MOST_A_DAY or has(self._today, first, step, MASK, PROBES):
             return
-        network = self._place(request.client.network_key(self._prefixes))[0] & (NETWORKS - 1)
+        network = self._places(request.client.network_key(self._prefixes)).first & (NETWORKS - 1)
         if not self._remember(first, step, network):
             return
         self.served += 1
         if self._sightings is not None:
             self._sightings.tell(_VISITOR, (network << PLACE_BITS | step) << PLACE_BITS | first)
+
+    def _visitor(self, first: int, step: int) -> bytes:
+        for day in self._earlier:
+            if has(day, first, step, MASK, PROBES):
+                return KNOWN
+        return NEW
 
     def _learn(self, number: int, now: float) -> None:
         """Remember a client of another process."""
@@ -131,29 +162,38 @@ class Acquaintances:
             self._day, self._began, self.today = day, began, today
             self._today, self._earlier = days[0], days[1:]
             self._networks = array("H", bytes(2 * NETWORKS))
+            self._turns += 1
+            self._look_at = -math.inf
             self._turn(now)
             missed = int((now - began) // DAY_SECONDS) - 1  # days on which nothing ran
             if missed > 0:
                 self._earlier = [*(bytearray(BITS // 8) for _ in range(min(missed, EARLIER_DAYS))), *self._earlier][:EARLIER_DAYS]
 
     def _turn(self, now: float) -> None:
-        day = int(self._wall(now) // DAY_SECONDS)
-        if day == self._day or (self._day >= 0 and now - self._began < LEAST_DAY_SECONDS):
+        if now < self._look_at:
+            return
+        wall = self._wall(now)
+        day = int(wall // DAY_SECONDS)
+        if day == self._day:
+            self._look_at = now + min(LOOK_SECONDS, (day + 1) * DAY_SECONDS - wall)
+            return
+        if self._day >= 0 and now - self._began < LEAST_DAY_SECONDS:
             return
         if self._day >= 0:
             self._earlier = [self._today, *self._earlier][:EARLIER_DAYS]
+        self._turns += 1
         self._day, self._began = day, now
         self._today = bytearray(BITS // 8)
         self._networks = array("H", bytes(2 * NETWORKS))
         self.today = self.served = 0
 
-    def _place(self, key: str) -> tuple[int, int]:
-        """The first place of a client or a network in a day's filter, and the step to the next."""
+    def _places(self, key: str) -> _Places:
+        """Those of a client or a network."""
         known = self._known.get(key)
         if known is not None:
             return known
         digest = int.from_bytes(blake2b(key.encode(), key=self._key, digest_size=8).digest())
         if len(self._known) >= MAX_PLACES:
             self._known.clear()
-        found = self._known[key] = digest & MASK, (digest >> 32 | 1) & MASK
+        found = self._known[key] = _Places(digest & MASK, (digest >> 32 | 1) & MASK)
         return found
