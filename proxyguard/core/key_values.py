@@ -41,6 +41,10 @@ _OCTAL_BYTES: Final = {b"%03o" % byte: bytes((byte,)) for byte in range(256)} | 
 
 _BLANK: Final = re.compile(rb"[ \t]")
 
+_SPACE_BYTE: Final = 32
+_ZERO_BYTE: Final = 48
+"""Blanks, controls and the sign `+` have lower numbers."""
+
 _BASIC: Final = re.compile(rb"basic[ \t]", re.IGNORECASE)
 _CREDENTIALS: Final = re.compile(rb"[ \t]*([A-Za-z0-9+/]+)=*[ \t]*")
 """What all readers of base64 take for the same. Of other characters some are left out, end the text, or stand for others."""
@@ -191,6 +195,8 @@ def canonical_parameter(value: bytes) -> bytes:
 
     Pages are told apart by these: two of them must not be one for a limit on how many different ones are read.
     """
+    if value and value[0] > _ZERO_BYTE and value[-1] > _SPACE_BYTE:  # nothing around it, no sign, no zero: as nearly all
+        return value
     value = value.strip(b" \t\r\n\v\f\0")
     number = value[1:] if value.startswith(b"+") else value
     return number.lstrip(b"0") or b"0" if number.isdigit() else value

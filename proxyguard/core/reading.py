@@ -32,6 +32,8 @@ _SCRIPT: Final = _without_case(rb"\.(?:php[0-9]?|phtml|phar|cgi|fcgi|pl|py|rb|as
 _INDEX: Final = re.compile(rb"/(?:index\.(?:php[0-9]?|phtml|html?|jsp|cgi)|default\.(?:aspx?|html?))", re.IGNORECASE)
 _FRONT: Final = _without_case(rb"/(?:index|app)\.php/")
 _SETTLED_BYTES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789_-/"
+_IF_SETTLED: Final = bytes(byte if byte in _SETTLED_BYTES else _SETTLED_BYTES[0] for byte in range(256))
+"""Translates a text of such bytes to itself, and no other."""
 _SETTLED_FILE: Final = re.compile(rb"(?:/[a-z0-9_-]++)++\.[a-z0-9]++")
 """Paths with a dot that every reading leaves alone, unless they end in the name of an index."""
 _STREAM: Final = re.compile(rb":[^/]*+")
@@ -250,8 +252,10 @@ def decode_mended(text: bytes) -> bytes:
 
 def _ending(path: bytes) -> int:
     """Where the ending of the last segment begins, with a dot: any text (Rails, Spring); -1 when it has none."""
-    dot = path.rfind(b".", path.rfind(b"/") + 2)
-    return dot if dot < len(path) - 1 else -1
+    dot = path.rfind(b".")
+    if dot < 0 or dot == len(path) - 1:  # as most
+        return -1
+    return dot if dot >= path.rfind(b"/") + 2 else -1
 
 
 def _merged(path: bytes) -> bytes:
@@ -265,10 +269,9 @@ def _without_parameters(path: bytes) -> bytes:
 
 def is_settled(path: bytes) -> bool:
     """Whether every reading leaves a decoded path alone."""
-    other = path.translate(None, _SETTLED_BYTES)
-    if not other:
+    if path.translate(_IF_SETTLED) == path:
         return path.startswith(b"/") and path.find(b"//") < 0 and (not path.endswith(b"/") or len(path) == 1)
-    if other != b".":
+    if path.translate(None, _SETTLED_BYTES) != b".":
         return False
     return _SETTLED_FILE.fullmatch(path) is not None and path.find(b"/index.") < 0 and path.find(b"/default.") < 0
 

@@ -42,6 +42,12 @@ MAX_QUERY_PIECES: Final = 800
 MAX_QUERY_VALUES: Final = 180
 """Values of one query parameter; the front refuses more. Each is compared with every rule about the parameter."""
 
+MAX_NAMES: Final = 256
+"""Spellings of names of header fields whose lower case is remembered, of some sixty in use; then it begins anew."""
+
+MAX_NAME_BYTES: Final = 32
+"""Of a name that is remembered."""
+
 MAX_COOKIES: Final = 200
 """Cookies looked at; browsers keep about 180 a site (RFC 6265 section 6.1 asks for 50)."""
 
@@ -68,9 +74,9 @@ class Request:
 
     __slots__ = (
         "_cookies", "_cookies_by_name", "_index", "_loose_paths", "_path", "_query", "_query_by_name", "_query_parameters",
-        "account", "account_key", "client", "connection", "facts", "form", "headers", "host", "http_version", "is_cookie_cut",
-        "is_session_unclear", "item", "jar", "key_values", "method", "origin", "reading", "referer_at", "robots", "scheme",
-        "steady", "target", "visitor",
+        "_sent_path", "account", "account_key", "client", "connection", "facts", "form", "headers", "host", "http_version",
+        "is_cookie_cut", "is_session_unclear", "item", "jar", "key_values", "method", "origin", "reading", "referer_at",
+        "robots", "scheme", "steady", "target", "visitor",
     )  # fmt: skip
 
     def __init__(
@@ -96,6 +102,7 @@ class Request:
         self.referer_at = referer_at
         self._index: dict[bytes, Values] | None = None
         self._path: bytes | None = None
+        self._sent_path: bytes | None = None
         self._loose_paths: Values | None = None
         self._query: dict[bytes, Values] | None = None
         self._query_by_name: dict[bytes, Values] | None = None
@@ -155,11 +162,19 @@ class Request:
             self.key_values = {}
 
     @property
+    def sent_path(self) -> bytes:
+        """The path as it was sent."""
+        path = self._sent_path
+        if path is None:
+            path = self._sent_path = path_of(self.target)
+        return path
+
+    @property
     def path(self) -> bytes:
         """The path as rules see it: see `inspected_path`."""
         path = self._path
         if path is None:
-            path = self._path = inspected_path(self.target) if self.reading is STRICT else self.reading.path(self.target)
+            path = self._path = decoded_path(self.sent_path) if self.reading is STRICT else self.reading.path(self.target)
         return path
 
     @property
@@ -178,8 +193,8 @@ class Request:
         """The path as the most lenient server reads it; both readings where one is a front controller's."""
         paths = self._loose_paths
         if paths is None:
-            written = path_of(self.target)
-            paths = self._loose_paths = (written,) if is_settled(written) else _loose_paths(self.target)
+            sent = self.sent_path
+            paths = self._loose_paths = (sent,) if is_settled(sent) else _loose_paths(self.target)
         return paths
 
     @property
@@ -194,9 +209,13 @@ class Request:
         if index is None:
             index = {}
             for received, value in self.headers:
-                name = received.lower()
-                known = index.get(name)
-                index[name] = (value,) if known is None else (*known, value)
+                name = _lower_names.get(received)
+                if name is None:
+                    name = _lower(received)
+                values: Values = (value,)  # so declared, it is one object, compiled too
+                known = index.setdefault(name, values)
+                if known is not values:
+                    index[name] = (*known, value)
             self._index = index
         return index
 
@@ -266,6 +285,19 @@ class Request:
 
     def __repr__(self) -> str:
         return f"Request({self.client.text} {self.method!r} {self.host!r} {self.target!r})"
+
+
+_lower_names: Final[dict[bytes, bytes]] = {}
+
+
+def _lower(received: bytes) -> bytes:
+    """The name of a header field in lower case."""
+    name = received.lower()
+    if len(received) <= MAX_NAME_BYTES:
+        if len(_lower_names) >= MAX_NAMES:
+            _lower_names.clear()
+        _lower_names[received] = name
+    return name
 
 
 def _loose_paths(target: bytes) -> Values:

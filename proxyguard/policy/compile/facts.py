@@ -13,7 +13,7 @@ from typing import Final, assert_never
 from proxyguard.core.address import Network
 from proxyguard.core.privacy import SECRET_FIELDS
 from proxyguard.core.reading import STRICT, SiteReading
-from proxyguard.core.request import Request, path_of
+from proxyguard.core.request import Request
 from proxyguard.policy.compile.collectors import AddressIn, Collector, FieldIndex, collect_values, collectors
 from proxyguard.policy.compile.cooperative import YieldControl, never_yield
 from proxyguard.policy.compile.network_table import NetworkTable
@@ -249,7 +249,7 @@ class FactTable:
 
     def _about_path(self, request: Request) -> tuple[int, ...]:
         """The tests about the path that hold."""
-        path = path_of(request.target)
+        path = request.sent_path
         is_usual = request.reading is self._reading and len(path) <= MAX_PATH_BYTES
         found = self._paths.get(path) if is_usual else None
         if found is None:
