@@ -16,6 +16,7 @@ from typing import Final
 from proxyguard.core.address import Address, Prefixes
 from proxyguard.core.jar import FRESH, Jar
 from proxyguard.core.jar_settings import Items, JarCookie
+from proxyguard.core.number64 import Number64
 from proxyguard.core.request import Request
 from proxyguard.guard.acquaintances import DAY_SECONDS, EARLIER_DAYS, Acquaintances
 from proxyguard.guard.disclosure import MOST_RECENT, RECENT_SECONDS, Disclosure
@@ -44,10 +45,12 @@ def fill_items() -> object:
     disclosure = Disclosure(items)
     for generation in range(GENERATIONS):
         for _ in range(4 * MOST_RECENT):
-            disclosure._heat.add(random.getrandbits(64), generation * items.half_life_seconds)  # noqa: SLF001 - alone
+            number = Number64.of(random.getrandbits(64))
+            disclosure._heat.add(number, generation * items.half_life_seconds)  # noqa: SLF001 - alone
     for turn in range(TURNS + 1):
         for _ in range(MOST_RECENT):
-            disclosure._recent.add(random.getrandbits(64), turn * RECENT_SECONDS / TURNS)  # noqa: SLF001 - as above
+            number = Number64.of(random.getrandbits(64))
+            disclosure._recent.add(number, turn * RECENT_SECONDS / TURNS)  # noqa: SLF001 - as above
     return disclosure
 
 

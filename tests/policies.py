@@ -9,6 +9,7 @@ from proxyguard.core.decision import Action, Allow, Ban, Delay, Drop, Mode, Pass
 from proxyguard.core.form import FormVisit, GuardedForm
 from proxyguard.core.item import Item
 from proxyguard.core.jar import ASKED_JAR, NO_JAR, Jar
+from proxyguard.core.number64 import Number64
 from proxyguard.core.origin import NetworkKind, Origin
 from proxyguard.core.request import Request
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyPart, Limit, Missing
@@ -210,7 +211,7 @@ def policies(draw: st.DrawFn) -> Policy:
 JARS = [NO_JAR, ASKED_JAR, Jar("j1", (b"a",)), Jar("j2", (b"b",))]
 GUARDED = GuardedForm(name="f", read=(b"/f",), post=(b"/f",))
 FORMS = [None, FormVisit(GUARDED, ()), FormVisit(GUARDED, (b"a",)), FormVisit(GUARDED, (b"b",))]
-ITEMS = [None, Item(b"a", 1, -1, b"b"), Item(b"b", 2, -1, b"a"), Item(b"a", None, -1, b"b")]
+ITEMS = [None, Item(b"a", Number64.of(1), -1, b"b"), Item(b"b", Number64.of(2), -1, b"a"), Item(b"a", None, -1, b"b")]
 """With states and names that the atoms have, so that conditions meet them."""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from proxyguard.core.number64 import Number64
+
 
 class ItemHeat(StrEnum):
     """How often an item was read lately."""
@@ -22,12 +24,13 @@ RECENT: Final = b"recent"
 
 
 class Item:
-    """One item. `family` is what the rules call its kind; `number` a keyed hash of which one it is, alike for all spellings;
-    None: the request names several, and sites differ in which one they read. `ordinal` is its id if that is a number, else -1."""
+    """One item, never changed once made. `family` is what the rules call its kind; `number` a keyed hash of which it is, alike
+    for all spellings; None: the request names several, and sites differ in which one they read. `ordinal` is its id if that is a
+    number, else -1."""
 
     __slots__ = ("family", "heat", "is_recent", "number", "ordinal")
 
-    def __init__(self, family: bytes, number: int | None, ordinal: int, heat: bytes, *, is_recent: bool = False) -> None:
+    def __init__(self, family: bytes, number: Number64 | None, ordinal: int, heat: bytes, *, is_recent: bool = False) -> None:
         self.family = family
         self.number = number
         self.ordinal = ordinal

@@ -21,6 +21,7 @@ from proxyguard.core.decision import Allow
 from proxyguard.core.distinct import Distinct
 from proxyguard.core.item import Item
 from proxyguard.core.jar import FRESH, OLD, PROVEN
+from proxyguard.core.number64 import Number64
 from proxyguard.core.request import Request
 from proxyguard.guard.acquaintances import KNOWN
 from proxyguard.guard.interfaces import Served, Ticket
@@ -106,9 +107,9 @@ class _Family:
         self.seen = bytearray(BLOOM_BITS // 8)
         self.again = bytearray(BLOOM_BITS // 8)
 
-    def saw(self, number: int) -> None:
+    def saw(self, number: Number64) -> None:
         """Take in that an item was read."""
-        first, step = number & BLOOM_MASK, (number >> 32 | 1) & BLOOM_MASK
+        first, step = number.low & BLOOM_MASK, (number.high | 1) & BLOOM_MASK
         if not has(self.seen, first, step, BLOOM_MASK, PROBES):
             put(self.seen, first, step, BLOOM_MASK, PROBES)
             self.distinct += 1

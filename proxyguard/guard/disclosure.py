@@ -12,6 +12,7 @@ from typing import Any, Final
 from proxyguard.core.decision import Allow
 from proxyguard.core.item import COLD, HOT, Item
 from proxyguard.core.jar_settings import Items
+from proxyguard.core.number64 import Number64
 from proxyguard.core.request import Request
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.limits.clock import CLOCK
@@ -41,22 +42,21 @@ class Disclosure:
         self._recent = Recent(RECENT_SECONDS, MOST_RECENT)
         self._sightings = sightings
         if sightings is not None:
-            sightings.listen(Subject.READ, lambda number, reads: self._heat.add(number, clock(), reads))
-            sightings.listen(Subject.RARE_READ, lambda number, reads: self._learn_rare(number, clock(), reads))
+            sightings.listen(Subject.READ, lambda number, reads: self._heat.add(Number64.of(number), clock(), reads))
+            sightings.listen(Subject.RARE_READ, lambda number, reads: self._learn_rare(Number64.of(number), clock(), reads))
         self.counted: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         """Items that were answered with 200, by class of client, heat and the state of its jar."""
 
     def find(self, finder: ItemFinder, request: Request, now: float) -> Item | None:
         """The item that a request asks for."""
         found = finder.find(request)
-        if found is None:
-            return None
-        family, number, ordinal = found
-        if number is None:
-            return Item(family, None, -1, COLD)
-        if self._heat.reads(number, now) >= self._cold_below:
-            return Item(family, number, ordinal, HOT)
-        return Item(family, number, ordinal, COLD, is_recent=self._recent.has(number, now))
+        if found is None or found.number is None:
+            return found
+        if self._heat.reads(found.number, now) >= self._cold_below:
+            return Item(found.family, found.number, found.ordinal, HOT)
+        if self._recent.has(found.number, now):
+            return Item(found.family, found.number, found.ordinal, COLD, is_recent=True)
+        return found
 
     def settle(self, item: Item, ticket: Ticket, served: Served, now: float) -> None:
         """Learn from the end of an exchange."""
@@ -70,7 +70,7 @@ class Disclosure:
                 else:
                     self._heat.add(item.number, now)
                 if self._sightings is not None:
-                    self._sightings.tell(_RARE_READ if is_rare else _READ, item.number)
+                    self._sightings.tell(_RARE_READ if is_rare else _READ, item.number.whole)
 
     def as_data(self) -> dict[str, Any]:
         """What is read lately, as JSON can hold it; not what was recent."""
@@ -80,6 +80,6 @@ class Disclosure:
         """Take over what `as_data` gave, with the same secret. Raises as `Heat.restore`."""
         self._heat.restore(data, now)
 
-    def _learn_rare(self, number: int, now: float, reads: int) -> None:
+    def _learn_rare(self, number: Number64, now: float, reads: int) -> None:
         self._heat.add(number, now, reads)
         self._recent.add(number, now)

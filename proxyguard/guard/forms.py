@@ -17,7 +17,7 @@ from typing import Final
 from proxyguard.core.address import Prefixes
 from proxyguard.core.form import FormState, FormVisit, GuardedForm
 from proxyguard.core.request import Headers, Request
-from proxyguard.guard.signed_cookie import read_cookie, set_cookie
+from proxyguard.guard.signed_cookie import cookie_attributes, read_cookie, set_cookie
 from proxyguard.limits.charge import Charge, Owner, Usage
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.store import AsyncStore, Outcome, Store, StoreUnavailable
@@ -91,7 +91,8 @@ class Forms:
         signed += self._binding(nonce, form.guarded, request)
         name, seconds = COOKIE + form.guarded.name.encode(), form.guarded.within_seconds
         self.given += 1
-        return set_cookie(name, signed, self._sign(signed), seconds, is_secure=request.scheme == b"https")
+        attributes = cookie_attributes(seconds, request.scheme == b"https")
+        return set_cookie(name + b"=", signed + self._sign(signed), attributes)
 
     def _best(self, guarded: GuardedForm, request: Request, now: float) -> tuple[FormState | None, bytes, float]:
         """The state of the best token that came, its nonce, and its age in seconds."""

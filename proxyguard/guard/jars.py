@@ -9,6 +9,7 @@ first.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,9 +21,10 @@ from proxyguard.core.address import Prefixes
 from proxyguard.core.jar import ASKED_JAR, FOLLOWED_JAR, FRESH, NO_JAR, OLD, PROVEN, Jar
 from proxyguard.core.jar_settings import JarCookie
 from proxyguard.core.latest import SHARDS
-from proxyguard.core.request import Headers, Request, Values
+from proxyguard.core.number64 import Number64
+from proxyguard.core.request import Headers, Request
 from proxyguard.core.shares import Shares
-from proxyguard.guard.signed_cookie import read_cookie, set_cookie
+from proxyguard.guard.signed_cookie import cookie_attributes, named_cookies, read_cookie, set_cookie
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.recent import Recent
 from proxyguard.limits.sightings import Sightings, Subject
@@ -32,6 +34,11 @@ ASSET_TAG: Final = "jar:asset"
 """The tags that the action `jar` attaches; no rule can name them, as names have no colon."""
 
 VERSION: Final = 1
+_VERSION: Final = bytes((VERSION,))
+_UNPROVEN: Final = b"\0"
+_PROVEN: Final = b"\1"
+_FLAG_AT: Final = 5
+_NONCE_AT: Final = 6
 _SIGNED_BYTES: Final = 15
 _MAC_BYTES: Final = 15
 _NONCE_BYTES: Final = 9
@@ -60,7 +67,10 @@ _MASK_64: Final = (1 << 64) - 1
 
 _ASSET: Final = int(Subject.ASSET)
 
-_TARGET_BYTES: Final = 2
+_TARGET_BITS: Final = 16
+_TARGET_MASK: Final = (1 << _TARGET_BITS) - 1
+_NO_TARGETS: Final = 1
+_LEAST_FULL: Final = 1 << MOST_ASKED * _TARGET_BITS
 
 _MAX_COPIES: Final = 2
 """Cookies of the name that are looked at: a person has one, or one more that a page set on a narrower path."""
@@ -83,14 +93,15 @@ BOUNDS: Final = JarBounds()
 
 
 class _Asked:
-    """A client that was sent to fetch a jar, when, and for which pages: two bytes of a hash of each."""
+    """A client that was sent to fetch a jar, when, and for which pages: two bytes of a hash of each, the last in the lowest bits,
+    behind a first one that has the value 1."""
 
     __slots__ = ("at", "followed", "network", "targets")
 
     def __init__(self, network: str) -> None:
         self.network = network
         self.at = -ASKED_SECONDS
-        self.targets = b""
+        self.targets = _NO_TARGETS
         self.followed = False
         """Whether it ever came back at once."""
 
@@ -98,9 +109,11 @@ class _Asked:
 class _AskedShard:
     """Those of a part of all client networks, in the order in which they were sent: see `core.latest` for why there are parts."""
 
-    __slots__ = ("by_network", "clients")
+    __slots__ = ("by_network", "clients", "over_at")
 
     def __init__(self) -> None:
+        self.over_at = -math.inf
+        """Until then nobody's time is over."""
         self.clients: OrderedDict[int, _Asked] = OrderedDict()
         self.by_network = Shares()
 
@@ -111,19 +124,37 @@ class _AskedShard:
     def make_room(self, now: float, capacity: int) -> None:
         """Forget those whose time is over, and the first when there is no room for one more."""
         clients = self.clients
+        if now < self.over_at and len(clients) < capacity:
+            return
+        self.over_at = now + ASKED_SECONDS
         while clients:
             first = next(iter(clients))
-            if clients[first].at + ASKED_SECONDS > now and len(clients) < capacity:
+            self.over_at = clients[first].at + ASKED_SECONDS
+            if self.over_at > now and len(clients) < capacity:
                 break
             self.by_network.take(clients.pop(first).network)
+
+
+class _Known:
+    """A cookie whose signature is right, and the jar that it is as long as it is not of an earlier day."""
+
+    __slots__ = ("host", "is_proven", "issued", "jar", "number")
+
+    def __init__(self, host: bytes, signed: bytes) -> None:
+        name = signed[_NONCE_AT:].hex()
+        self.host = host
+        self.issued = int.from_bytes(signed[1:_FLAG_AT])
+        self.is_proven = signed[_FLAG_AT] == 1
+        self.jar = Jar(name, (PROVEN,), is_written=True) if self.is_proven else Jar(name, (FRESH,))
+        self.number = _number(name)
 
 
 class Jars:
     """Reads, gives and remembers jars. One per process."""
 
     __slots__ = (
-        "_asked", "_assets", "_bounds", "_is_nested", "_kept", "_keys", "_mark", "_name", "_nonces", "_prefixes",
-        "_seconds", "_secret", "_sightings", "_wall", "given",
+        "_asked", "_assets", "_attributes", "_begun", "_bounds", "_head", "_head_second", "_is_nested", "_kept", "_keys", "_mark",
+        "_nonces", "_prefixes", "_seconds", "_secret", "_secure", "_sightings", "_wall", "given",
     )  # fmt: skip
 
     def __init__(
@@ -132,23 +163,30 @@ class Jars:
     ) -> None:  # fmt: skip
         """Without `sightings` other processes are told of no asset, nor listened to."""
         self._bounds = bounds
-        self._name = cookie.name.encode()
-        self._mark = self._name + b"="
+        self._mark = cookie.name.encode() + b"="
         self._seconds = cookie.keep_seconds
+        self._attributes = cookie_attributes(cookie.keep_seconds, False)  # noqa: FBT003 - as it is declared
+        self._secure = cookie_attributes(cookie.keep_seconds, True)  # noqa: FBT003 - likewise
         self._secret = blake2b(secret, digest_size=32, person=b"jar").digest()
         self._prefixes = prefixes
         self._is_nested = prefixes.network_v4 <= prefixes.client_v4 and prefixes.network_v6 <= prefixes.client_v6
         """Whether a client is in one client network; settings may have it otherwise."""
         self._wall = wall
         self._keys: dict[int, blake2b] = {}
+        self._head_second = -1
+        self._head = b""
+        """What cookies begin with that are given in that second."""
+        self._begun = blake2b()
+        """The keyed hash that they are signed with."""
         self._nonces: list[bytes] = []
-        self._kept: dict[tuple[bytes, bytes], tuple[int, bool, str]] = {}
+        self._kept: dict[bytes, _Known] = {}
+        """By value; the same value is valid for one host only."""
         count = min(SHARDS, bounds.asked // (SHARES_OF_PART * bounds.asked_share)) if self._is_nested else 1
         self._asked = [_AskedShard() for _ in range(max(1, count))]
         self._assets = Recent(ASSET_SECONDS, bounds.assets)
         self._sightings = sightings
         if sightings is not None:
-            sightings.listen(Subject.ASSET, lambda number, _: self._assets.add(number, clock()))
+            sightings.listen(Subject.ASSET, lambda number, _: self._assets.add(Number64.of(number), clock()))
         self.given = 0
         """Cookies written."""
 
@@ -162,18 +200,11 @@ class Jars:
             return request.jar
         lines = request.header_index.get(b"cookie")
         if lines is not None:
-            for value in self._values(lines)[:_MAX_COPIES]:
+            for value in named_cookies(lines, self._mark)[:_MAX_COPIES]:
                 jar = self._read_value(value, request.host, now)
                 if jar is not None:
                     return jar
         return self._asked_before(request, now)
-
-    def _values(self, lines: Values) -> list[bytes]:
-        """The cookies of the name, as `Request.cookies` has them; that reads all of them, and this is asked for each request."""
-        mark = self._mark
-        held = [line for line in lines if line.find(mark) >= 0]  # find, not `in`, which first takes its argument for a number
-        parts = [part.strip(b" \t") for line in held for part in line.split(b";") if part.find(mark) >= 0]
-        return [part[len(mark) :].strip(b'"') for part in parts if part.startswith(mark)]
 
     def ask(self, request: Request, now: float) -> bool:
         """Remember that a client is sent to fetch a jar. False when its network has its share: then it is to go on without."""
@@ -188,9 +219,11 @@ class Jars:
             shard.by_network.add(network)
             known = shard.clients[mark] = _Asked(network)
         if known.at + ASKED_SECONDS <= now:
-            known.targets, known.followed = b"", False
+            known.targets, known.followed = _NO_TARGETS, False
         # Requests side by side are asked side by side.
-        known.targets = known.targets[: (MOST_ASKED - 1) * _TARGET_BYTES] + _target_mark(request)
+        if known.targets >= _LEAST_FULL:
+            known.targets >>= _TARGET_BITS
+        known.targets = known.targets << _TARGET_BITS | _target_mark(request)
         known.at = now
         shard.clients.move_to_end(mark)
         return True
@@ -201,63 +234,58 @@ class Jars:
             number = _number(jar.name)
             self._assets.add(number, now)
             if self._sightings is not None:
-                self._sightings.tell(_ASSET, number)
+                self._sightings.tell(_ASSET, number.whole)
 
     def cookie(self, request: Request, now: float) -> Headers:
         """A field that gives a client a jar, or writes into its jar what it has proven; none when it has one that says all."""
         jar = request.jar
         if not jar.name:
-            return self._field(request, self._wall(now), is_proven=False, nonce=self._nonce())
+            return self._field(request, self._wall(now), _UNPROVEN, self._nonce())
         if PROVEN in jar.states and not jar.is_written and self._assets.has(_number(jar.name), now):
-            return self._field(request, self._wall(now), is_proven=True, nonce=bytes.fromhex(jar.name))
+            return self._field(request, self._wall(now), _PROVEN, bytes.fromhex(jar.name))
         return ()
 
-    def _field(self, request: Request, wall: float, *, is_proven: bool, nonce: bytes) -> Headers:
-        signed = bytes((VERSION,)) + int(wall).to_bytes(4) + bytes((is_proven,)) + nonce
+    def _field(self, request: Request, wall: float, flag: bytes, nonce: bytes) -> Headers:
+        second = int(wall)
+        if second != self._head_second:
+            self._head, self._begun, self._head_second = _VERSION + second.to_bytes(4), self._key_of(second), second
+        signed = self._head + flag + nonce
         self.given += 1
-        mac = self._sign(request.host, signed)
-        return set_cookie(self._name, signed, mac, self._seconds, is_secure=request.scheme == b"https")
+        attributes = self._secure if request.scheme == b"https" else self._attributes
+        return set_cookie(self._mark, signed + _mac(self._begun, signed, request.host), attributes)
 
     def _read_value(self, value: bytes, host: bytes, now: float) -> Jar | None:
-        known = self._kept.get((value, host))
-        if known is None:
-            known = self._checked(value, host)
-            if known is None:
+        known = self._kept.get(value)
+        if known is None or known.host != host:
+            signed = read_cookie(value, VERSION, _SIGNED_BYTES, _MAC_BYTES, partial(self._sign, host))
+            if signed is None:
                 return None
             if len(self._kept) >= self._bounds.kept:
                 self._kept.clear()
-            self._kept[value, host] = known
-        issued, is_proven, name = known
-        age = self._wall(now) - issued
+            known = self._kept[value] = _Known(host, signed)
+        age = self._wall(now) - known.issued
         if age > self._seconds or age < -_CLOCK_SKEW_SECONDS:
             return None
         if age >= _DAY_SECONDS:
-            return Jar(name, (OLD,))
-        if is_proven:
-            return Jar(name, (PROVEN,), is_written=True)
-        if self._assets.has(_number(name), now):
-            return Jar(name, (PROVEN,))
-        return Jar(name, (FRESH,))
-
-    def _checked(self, value: bytes, host: bytes) -> tuple[int, bool, str] | None:
-        """What a cookie says, if it is one of ours."""
-        signed = read_cookie(value, VERSION, _SIGNED_BYTES, _MAC_BYTES, partial(self._sign, host))
-        if signed is None:
-            return None
-        return int.from_bytes(signed[1:5]), signed[5] == 1, signed[6:].hex()
+            return Jar(known.jar.name, (OLD,))
+        if not known.is_proven and self._assets.has(known.number, now):
+            return Jar(known.jar.name, (PROVEN,))
+        return known.jar
 
     def _sign(self, host: bytes, signed: bytes) -> bytes:
-        week = int.from_bytes(signed[1:5]) // _KEY_SECONDS
+        return _mac(self._key_of(int.from_bytes(signed[1:_FLAG_AT])), signed, host)
+
+    def _key_of(self, issued: int) -> blake2b:
+        """A keyed hash of the version, for cookies of one week."""
+        week = issued // _KEY_SECONDS
         begun = self._keys.get(week)
         if begun is None:
             key = blake2b(week.to_bytes(4), key=self._secret, digest_size=32).digest()
-            begun = blake2b(key=key, digest_size=_MAC_BYTES)
+            begun = blake2b(_VERSION, key=key, digest_size=_MAC_BYTES)  # so the key is already worked in
             if len(self._keys) >= 128:  # a client chooses the week that it claims
                 self._keys.clear()
             self._keys[week] = begun
-        signing = begun.copy()  # a fifth less than to begin with the key each time
-        signing.update(signed + host)
-        return signing.digest()
+        return begun
 
     def _nonce(self) -> bytes:
         """Random bytes, of which the kernel is asked for many at once."""
@@ -282,11 +310,14 @@ class Jars:
         known = shard.clients.get(self._client_mark(request))
         if known is None or known.at + ASKED_SECONDS <= now:
             return ASKED_JAR if asked >= self._bounds.asked_share else NO_JAR
-        mark, targets = _target_mark(request), known.targets
-        is_back = mark in {targets[at : at + _TARGET_BYTES] for at in range(0, len(targets), _TARGET_BYTES)}
+        targets, is_full = known.targets, known.targets >= _LEAST_FULL
+        mark, is_back = _target_mark(request), False
+        while targets > _NO_TARGETS:
+            is_back = is_back or targets & _TARGET_MASK == mark
+            targets >>= _TARGET_BITS
         if is_back and now - known.at <= FOLLOW_SECONDS:
             known.followed = True
-        if not is_back and len(targets) < MOST_ASKED * _TARGET_BYTES:
+        if not is_back and not is_full:
             return NO_JAR
         return FOLLOWED_JAR if known.followed else ASKED_JAR
 
@@ -294,13 +325,19 @@ class Jars:
         return self._asked[hash(network) % len(self._asked)]
 
 
-def _target_mark(request: Request) -> bytes:
-    return (hash(request.target) & 0xFFFF).to_bytes(_TARGET_BYTES)
+def _mac(begun: blake2b, signed: bytes, host: bytes) -> bytes:
+    signing = begun.copy()  # a fifth less than to begin with the key each time
+    signing.update(signed[1:] + host)
+    return signing.digest()
 
 
-def _number(name: str) -> int:
+def _target_mark(request: Request) -> int:
+    return hash(request.target) & _TARGET_MASK
+
+
+def _number(name: str) -> Number64:
     """64 of the 72 random bits of a jar's name, by which processes tell each other of it; of a name of a test, a hash."""
     try:
-        return int(name[:16], 16)
+        return Number64.of(int(name[:16], 16))
     except ValueError:
-        return hash(name) & _MASK_64
+        return Number64.of(hash(name) & _MASK_64)

@@ -107,7 +107,7 @@ class Preparing:
         fields: Headers = quota_fields(decision.quotas) if decision.quotas else ()
         jar = self._jar(request, decision, now) if policy.gives_jars else ()
         if isinstance(decision.action, Prove):
-            return Forwarding(add=jar, sets_cookie=True)
+            return _new(Forwarding, (b"", None, jar, True, None, False, (), None))
         has_form = request.form is not None
         cookies = (*jar, *self.forms.cookie(request, now)) if has_form and self.forms is not None else jar
         added = (*fields, *cookies)

@@ -13,6 +13,7 @@ import os
 from array import array
 from typing import Any, Final
 
+from proxyguard.core.number64 import Number64
 from proxyguard.limits.packed import packed, unpacked
 
 ROWS: Final = 4
@@ -29,7 +30,7 @@ MEASURE_EVERY: Final = 4_096
 
 
 class Heat:
-    """Counts reads of things by a 64-bit number of theirs."""
+    """Counts reads of things by a number of theirs."""
 
     __slots__ = ("_ends", "_half_life", "_noise", "_probes", "_tables", "_unmeasured")
 
@@ -38,10 +39,10 @@ class Heat:
         self._tables: list[array[int]] = [_empty()]
         self._ends = 0.0
         self._noise = 0.0
-        self._probes = [int.from_bytes(os.urandom(8)) for _ in range(PROBES)]
+        self._probes = [Number64.read(os.urandom(8)) for _ in range(PROBES)]
         self._unmeasured = 0
 
-    def add(self, number: int, now: float, reads: int = 1) -> None:
+    def add(self, number: Number64, now: float, reads: int = 1) -> None:
         """Count reads of one thing."""
         self._turn(now)
         table = self._tables[0]
@@ -54,7 +55,7 @@ class Heat:
         if self._unmeasured >= MEASURE_EVERY:
             self._measure()
 
-    def reads(self, number: int, now: float) -> float:
+    def reads(self, number: Number64, now: float) -> float:
         """How often a thing was read lately: an estimate, from above while cells are seldom shared."""
         self._turn(now)
         return max(0.0, self._seeming(number) - self._noise)
@@ -76,7 +77,7 @@ class Heat:
         self._unmeasured = 0
         self._noise = sorted(map(self._seeming, self._probes))[PROBES // 2]
 
-    def _seeming(self, number: int) -> float:
+    def _seeming(self, number: Number64) -> float:
         weight, total = 1.0, 0.0
         first, second, third, fourth = _cells(number)
         for table in self._tables:
@@ -99,9 +100,9 @@ class Heat:
         self._measure()
 
 
-def _cells(number: int) -> tuple[int, int, int, int]:
+def _cells(number: Number64) -> tuple[int, int, int, int]:
     """The cell of a number in each row."""
-    low, high = number & 0xFFFFFFFF, number >> 32  # small ones: work on 64 bits takes ten times as long
+    low, high = number.low, number.high
     return low & 0xFFFF, CELLS + (low >> 16), 2 * CELLS + (high & 0xFFFF), 3 * CELLS + (high >> 16)
 
 

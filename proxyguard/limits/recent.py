@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from proxyguard.core.number64 import Number64
 from proxyguard.limits.bloom import has, put
 
 TURNS: Final = 3
@@ -34,7 +35,7 @@ class Recent:
         """How many are remembered."""
         return sum(self._counts)
 
-    def add(self, number: int, now: float) -> None:
+    def add(self, number: Number64, now: float) -> None:
         """Remember one."""
         self._turn(now)
         mask = self._mask
@@ -46,7 +47,7 @@ class Recent:
         put(self._filters[0], first, step, mask, PROBES)
         self._counts[0] += 1
 
-    def has(self, number: int, now: float) -> bool:
+    def has(self, number: Number64, now: float) -> bool:
         """Whether one was seen lately."""
         self._turn(now)
         mask = self._mask
@@ -70,6 +71,6 @@ class Recent:
         return bytearray(self._mask + 1 >> 3)
 
 
-def _place(number: int, mask: int) -> tuple[int, int]:
+def _place(number: Number64, mask: int) -> tuple[int, int]:
     """The first place of a number in a filter, and the step to the next."""
-    return number & mask, number >> 32 & mask | 1
+    return number.low & mask, number.high & mask | 1

@@ -7,6 +7,7 @@ import pytest
 from proxyguard.core.address import DEFAULT_PREFIXES, Address
 from proxyguard.core.item import COLD, HOT, Item
 from proxyguard.core.jar import FRESH, Jar
+from proxyguard.core.number64 import Number64
 from proxyguard.core.request import Request
 from proxyguard.guard.acquaintances import DAY_SECONDS, EARLIER_DAYS, KNOWN, MOST_A_DAY, NETWORK_SHARE, NEW, Acquaintances
 
@@ -21,7 +22,7 @@ def clients() -> Acquaintances:
 def request(client: str, heat: bytes = b"", *, has_jar: bool = False) -> Request:
     found = Request(Address.parse(client), b"GET", b"https", b"a", b"/", ())
     if heat:
-        found.item = Item(b"people", 1, 1, heat)
+        found.item = Item(b"people", Number64.of(1), 1, heat)
     if has_jar:
         found.jar = Jar("a", (FRESH,))
     return found

@@ -11,6 +11,7 @@ from proxyguard.core.address import DEFAULT_PREFIXES, Address
 from proxyguard.core.decision import ALLOW, PASS_BY_DEFAULT, Decision
 from proxyguard.core.item import COLD, Item
 from proxyguard.core.jar import FRESH, NO_JAR, OLD, PROVEN, Jar
+from proxyguard.core.number64 import Number64
 from proxyguard.core.origin import Origin
 from proxyguard.core.request import Request
 from proxyguard.guard.campaigns import CLIENTS, MAX_FAMILIES, NEIGHBOURS, STANDINGS, Campaigns, standing_of
@@ -20,6 +21,10 @@ from proxyguard.limits.learning import Learning
 
 SERVED = Served(200, 100, 0, 0.01, 0.01)
 OWNER = Origin(asn=64500, owner="Example Net")
+
+
+def _number(ordinal: int) -> Number64:
+    return Number64.of(ordinal * 0x9E3779B97F4A7C15 % 2**64)
 
 
 class Bench:
@@ -35,7 +40,7 @@ class Bench:
         request = Request(
             Address.parse(f"10.{client >> 16}.{client >> 8 & 255}.{client & 255}"), b"GET", b"https", b"a", b"/", ()
         )
-        request.item, request.jar, request.origin = Item(family, ordinal * 0x9E3779B97F4A7C15 % 2**64, ordinal, COLD), jar, OWNER
+        request.item, request.jar, request.origin = Item(family, _number(ordinal), ordinal, COLD), jar, OWNER
         ticket = Ticket(request, decision, "r", 0.0)
         self.campaigns.observe(request.item, ticket, SERVED, self.now)
 

@@ -10,6 +10,7 @@ from proxyguard.core.address import Address
 from proxyguard.core.decision import PASS_BY_DEFAULT
 from proxyguard.core.item import COLD, HOT
 from proxyguard.core.jar_settings import Items
+from proxyguard.core.number64 import Number64
 from proxyguard.core.request import Request
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.interfaces import Served, Ticket
@@ -40,5 +41,5 @@ def test_many_reads_of_other_items_heat_hardly_any() -> None:
     random = Random(1)
     disclosure = Disclosure(Items())
     for _ in range(50_000):
-        disclosure._heat.add(random.getrandbits(64), 1.0)
+        disclosure._heat.add(Number64.of(random.getrandbits(64)), 1.0)
     assert sum(heat_after(disclosure, 0, f"/posts/{each}") == HOT for each in range(1_000)) < 10

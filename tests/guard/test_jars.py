@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from random import Random
 
 import pytest
 
@@ -12,6 +13,7 @@ from proxyguard.core.jar_settings import JarCookie
 from proxyguard.core.request import Request
 from proxyguard.guard import jars as module
 from proxyguard.guard.jars import BOUNDS, JarBounds, Jars
+from proxyguard.guard.signed_cookie import named_cookies
 from proxyguard.limits.recent import TURNS
 
 DAY = 86_400.0
@@ -264,3 +266,15 @@ def test_a_client_that_is_in_several_client_networks_is_known_in_each_and_forgot
     assert jars.ask(asked(client="198.51.100.1"), 10_000.0)  # the others are over: they are taken out where they were counted in
     assert len(jars) == 1
     assert jars.read(asked(client="192.0.4.1"), 10_000.0).states == (b"none",)
+
+
+def test_the_cookies_of_a_name_are_those_that_a_request_has() -> None:
+    random = Random(4)
+    pieces = [b"pg=", b"p", b"g", b"=", b";", b" ", b"\t", b'"', b"x", b"!", b"\r"]
+    for _ in range(20_000):
+        lines = tuple(b"".join(random.choices(pieces, k=random.randrange(1, 14))) for _ in range(random.randrange(1, 3)))
+        assert named_cookies(lines, b"pg=") == list(asked_with(lines).cookies.get(b"pg", ())), lines
+
+
+def asked_with(lines: tuple[bytes, ...]) -> Request:
+    return Request(Address.parse("192.0.2.1"), b"GET", b"https", b"a", b"/", tuple((b"Cookie", line) for line in lines))

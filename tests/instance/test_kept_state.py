@@ -17,6 +17,7 @@ import pytest
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Address
 from proxyguard.core.jar_settings import Items
+from proxyguard.core.number64 import Number64
 from proxyguard.core.request import Request
 from proxyguard.core.settings import Settings, StoreChoice
 from proxyguard.guard.acquaintances import BITS, KNOWN, Acquaintances
@@ -102,7 +103,7 @@ class Knowing:
 
     def is_hot(self, number: int) -> bool:
         """Whether an item was read eight times lately."""
-        return self.heat._heat.reads(number, CLOCK()) >= 8
+        return self.heat._heat.reads(Number64.of(number), CLOCK()) >= 8
 
     def knows(self, client: str, days: int) -> bool:
         """Whether a client is known, so many days from now."""
@@ -112,7 +113,7 @@ class Knowing:
     def live(self) -> None:
         """Learn something of each."""
         for _ in range(8):
-            self.heat._heat.add(7, CLOCK())
+            self.heat._heat.add(Number64.of(7), CLOCK())
         self.visitors.observe(Request(Address.parse("192.0.2.1"), b"GET", b"https", b"a", b"/", ()), CLOCK())
 
 
@@ -235,7 +236,7 @@ def full_site() -> tuple[Disclosure, Acquaintances]:
     visitors.observe(Request(Address.parse("192.0.2.1"), b"GET", b"https", b"a", b"/", ()), CLOCK())
     visitors._today = bytearray(os.urandom(len(visitors._today)))
     visitors._earlier = [visitors._today] * 7
-    heat._heat.reads(7, CLOCK())
+    heat._heat.reads(Number64.of(7), CLOCK())
     heat._heat._tables = [array("H", os.urandom(2 * len(table))) for table in heat._heat._tables]
     return heat, visitors
 

@@ -174,7 +174,7 @@ def test_own_kinds_of_items_win_over_imported_ones_wherever_they_stand(tmp_path:
     items = compile_policy(policy(tmp_path, a="import: bundled\n", b=own), secret=b"x").items
     assert items is not None
     kinds = [items.find(request(target)) for target in ("/profiles/1", "/users/1")]
-    assert [kind[0] for kind in kinds if kind] == [b"staff", b"people"]
+    assert [kind.family for kind in kinds if kind] == [b"staff", b"people"]
 
 
 @pytest.mark.parametrize(

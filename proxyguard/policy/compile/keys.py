@@ -285,7 +285,7 @@ def _item(request: Request) -> str | None:
     item = request.item
     if item is None:
         return None
-    return AMBIGUOUS if item.number is None else f"{item.number:016x}"
+    return AMBIGUOUS if item.number is None else str(item.number)
 
 
 def rule_identity(rule_set: str, rule: str, limit: Limit, *, shadow: bool) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import pytest
 
-from proxyguard.policy.compile.items import MAX_KNOWN, ItemFinder
+from proxyguard.policy.compile.items import MAX_HOSTS, MAX_KNOWN, ItemFinder
 from proxyguard.policy.items import ItemFamily
 from tests.build import request
 
@@ -17,10 +19,10 @@ FAMILIES = (
 FINDER = ItemFinder(FAMILIES, b"secret")
 
 
-def found(target: str, host: str = "example.org") -> tuple[bytes, int | None] | None:
+def found(target: str, host: str = "example.org", finder: ItemFinder = FINDER) -> tuple[bytes, int | None] | None:
     """The kind and the number of the item."""
-    each = FINDER.find(request(target, host=host))
-    return None if each is None else each[:2]
+    each = finder.find(request(target, host=host))
+    return None if each is None else (each.family, None if each.number is None else each.number.whole)
 
 
 @pytest.mark.parametrize("target", [
@@ -68,6 +70,29 @@ def test_what_is_remembered_of_a_path_is_what_would_be_found_again() -> None:
     ]
     for _ in range(2):
         for target in targets:
-            assert finder.find(request(target)) == ItemFinder(FAMILIES, b"secret").find(request(target))
-    assert finder.find(request("/profiles/1", host="b")) != finder.find(request("/profiles/1"))
-    assert len(finder._known) <= MAX_KNOWN
+            assert found(target, finder=finder) == found(target, finder=ItemFinder(FAMILIES, b"secret"))
+    assert found("/profiles/1", "b", finder) != found("/profiles/1", finder=finder)
+    assert sum(len(each.known) for each in finder._hosts.values()) <= MAX_KNOWN
+
+
+def test_of_many_hosts_some_are_remembered() -> None:
+    finder = ItemFinder(FAMILIES, b"secret")
+    for _ in range(2):
+        for host in map(str, range(3 * MAX_HOSTS)):
+            assert found("/profiles/1", host, finder) == found("/profiles/1", host)
+    assert len(finder._hosts) <= MAX_HOSTS
+
+
+@pytest.mark.parametrize(("which", "ordinal"), [
+    ("1", 1), ("007", 7), ("a", -1), ("1a", -1), ("12345678901234567", 12345678901234567), ("123456789012345678", -1),
+])  # fmt: skip
+def test_an_id_that_is_a_number_is_one(which: str, ordinal: int) -> None:
+    item = FINDER.find(request(f"/profiles/{which}"))
+    assert item is not None
+    assert item.ordinal == ordinal
+
+
+def test_the_number_is_the_keyed_hash_of_host_kind_and_id() -> None:
+    key = blake2b(b"secret", digest_size=32, person=b"item").digest()
+    digest = blake2b(b"example.org\0people\x001", key=key, digest_size=8).digest()
+    assert found("/profiles/1") == (b"people", int.from_bytes(digest))
