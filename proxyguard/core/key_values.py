@@ -123,7 +123,7 @@ def _header_values(request: Request, name: bytes) -> Values:
 
 def query_values(request: Request, name: bytes) -> Values:
     """The different values of a query parameter; `name` is canonical."""
-    if request.target.find(b"?") < 0:
+    if not request.has_query:
         return ()
     values = request.query_by_name.get(name)
     if values is None:

@@ -51,6 +51,12 @@ MAX_NAME_BYTES: Final = 32
 MAX_COOKIES: Final = 200
 """Cookies looked at; browsers keep about 180 a site (RFC 6265 section 6.1 asks for 50)."""
 
+MAX_PATHS: Final = 512
+"""Paths of which it is remembered how rules see them; then that begins anew. Clients choose them, and gain nothing by it."""
+
+MAX_PATH_BYTES: Final = 128
+"""Of a path that is remembered."""
+
 _COOKIE_EDGE: Final = re.compile(rb"[;,][;, \t]*")
 _COOKIE_BLANKS: Final = re.compile(rb"[ \t](?<![=;, \t][ \t])[ \t]*(?=[^ \t=;,]+[ \t]*=)")
 """Where some server sees one cookie end and another begin: RFC 6265 has `;` only, older readers commas and blanks as well."""
@@ -59,6 +65,10 @@ _ALL_COOKIE_BLANKS: Final = re.compile(rb"(?<![ \t])[ \t]+(?=[^ \t=;,]+[ \t]*=)"
 
 _EARLY_BRACKET: Final = re.compile(rb"&(?:[^&\[\]]*+\]| *+\[)")
 """In names after a `&` each: one that begins with `[`, or has a `]` before any: its canonical form misses its other name."""
+
+
+_read_paths: dict[bytes, bytes] = {}
+"""The paths that rules see, by those that were sent."""
 
 
 class Request:
@@ -170,11 +180,16 @@ class Request:
         return path
 
     @property
+    def has_query(self) -> bool:
+        """Whether the target has a `?`."""
+        return len(self.sent_path) < len(self.target)
+
+    @property
     def path(self) -> bytes:
         """The path as rules see it: see `inspected_path`."""
         path = self._path
         if path is None:
-            path = self._path = decoded_path(self.sent_path) if self.reading is STRICT else self.reading.path(self.target)
+            path = self._path = _read_path(self.sent_path) if self.reading is STRICT else self.reading.path(self.target)
         return path
 
     @property
@@ -315,7 +330,18 @@ def inspected_path(target: bytes) -> bytes:
 
     That is the view origin servers match on (nginx's normalised URI). Dot segments stay: the front refuses them.
     """
-    return decoded_path(path_of(target))
+    return _read_path(path_of(target))
+
+
+def _read_path(written: bytes) -> bytes:
+    found = _read_paths.get(written)
+    if found is None:
+        found = decoded_path(written)
+        if len(written) <= MAX_PATH_BYTES:
+            if len(_read_paths) >= MAX_PATHS:
+                _read_paths.clear()
+            _read_paths[written] = found
+    return found
 
 
 def path_of(target: bytes) -> bytes:

@@ -52,13 +52,13 @@ def _refuse_star(name: str, noun: str, otherwise: str) -> None:
 
 
 def _query(request: Request) -> Mapping[bytes, Values]:
-    return request.query if request.target.find(b"?") >= 0 else _NOTHING
+    return request.query if request.has_query else _NOTHING
 
 
 def _whole_query(request: Request) -> Values:
-    _, mark, query = request.target.partition(b"?")
-    if not mark:
+    if not request.has_query:
         return ()
+    query = request.target[len(request.sent_path) + 1 :]
     if request.reading.folds_names:
         query = request.reading.raw_query(query)
     if query.find(b"+") >= 0:

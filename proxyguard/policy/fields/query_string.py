@@ -10,8 +10,7 @@ from proxyguard.policy.model import FieldKind
 
 
 def _query_string(request: Request) -> Values:
-    _, mark, query = request.target.partition(b"?")
-    return (query,) if mark else ()
+    return (request.target[len(request.sent_path) + 1 :],) if request.has_query else ()
 
 
 QUERY_STRING: Final = FieldType(

@@ -142,9 +142,8 @@ def subject_of(request: Request) -> bytes:
     """What patterns are compared with: path and query, decoded, the slashes of the path merged, in the case that was sent."""
     target = request.target
     path = request.path if request.reading is STRICT else inspected_path(target)
-    at = target.find(b"?")
-    if at >= 0:
-        path += b"?" + percent_decode(target[at + 1 :])
+    if request.has_query:
+        path += b"?" + percent_decode(target[len(request.sent_path) + 1 :])
     return path if len(path) <= MAX_LOOKED_AT else path[:MAX_LOOKED_AT]
 
 
