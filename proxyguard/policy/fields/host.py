@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from operator import attrgetter
 from typing import Final
 
 from proxyguard.core.problems import Fault, quoted
@@ -49,7 +48,7 @@ def _punycode(host: str) -> str:
 HOST: Final = FieldType(
     kind=FieldKind.HOST,
     description="The host asked for, lower case, without the port.",
-    source=SingleValue(attrgetter("host")),
+    source=SingleValue(lambda request: request.host),
     check=_host,
     has_stars=False,
     key=KeyForm.PLAIN,

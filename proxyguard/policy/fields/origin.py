@@ -16,6 +16,7 @@ from proxyguard.policy.model import TextKind
 _COUNTRY: Final = re.compile(r"[A-Z]{2}", re.ASCII)
 _NUMBER: Final = re.compile(r"(?:AS)?(0|[1-9][0-9]{0,9})", re.ASCII | re.IGNORECASE)
 _MAX_ASN: Final = (1 << 32) - 1  # RFC 6793
+_KINDS: Final = {kind: kind.encode() for kind in NetworkKind}
 _VERDICTS: Final = ("true", "false", "unknown")
 _SPELT: Final = {"UK": "GB", "EL": "GR", "EN": "GB", "JA": "JP", "KO": "KR", "ZH": "CN", "DA": "DK", "CS": "CZ"}
 """Codes that people write for countries whose ISO code is another."""
@@ -43,7 +44,7 @@ def _asn_values(request: Request) -> Values:
 
 def _network_kind_value(request: Request) -> bytes:
     origin = request.origin
-    return b"unknown" if origin is None else origin.network_kind.encode()
+    return _KINDS[NetworkKind.UNKNOWN if origin is None else origin.network_kind]
 
 
 def _identity_values(request: Request) -> Values:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from operator import attrgetter
 from typing import Final
 
 from proxyguard.core.problems import Fault, quoted
@@ -37,7 +36,7 @@ def _http_version(_kind: TextKind, text: str) -> str:
 METHOD: Final = FieldType(
     kind=FieldKind.METHOD,
     description="The method, upper case.",
-    source=SingleValue(attrgetter("method")),
+    source=SingleValue(lambda request: request.method),
     matchers=EXACT,
     check=_method,
     share=0.5,
@@ -46,7 +45,7 @@ METHOD: Final = FieldType(
 SCHEME: Final = FieldType(
     kind=FieldKind.SCHEME,
     description="`http` or `https`.",
-    source=SingleValue(attrgetter("scheme")),
+    source=SingleValue(lambda request: request.scheme),
     matchers=EXACT,
     check=_scheme,
     share=0.9,
@@ -54,7 +53,7 @@ SCHEME: Final = FieldType(
 HTTP_VERSION: Final = FieldType(
     kind=FieldKind.HTTP_VERSION,
     description="1.0, 1.1, 2 or 3.",
-    source=SingleValue(attrgetter("http_version")),
+    source=SingleValue(lambda request: request.http_version),
     matchers=(*EXACT, *NUMBERS),
     check=_http_version,
     share=0.9,

@@ -13,6 +13,7 @@ from proxyguard.policy.fields.field_type import EXACT, NUMBERS, AnyValues, Field
 from proxyguard.policy.fields.words import one_of
 from proxyguard.policy.model import TextKind
 
+_WORDS: Final = {word: word.encode() for word in RobotsWord}
 _SECONDS: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3})?", re.ASCII)
 
 
@@ -54,7 +55,7 @@ ROBOTS: Final = FieldType(
     kind="robots",
     example="disallowed",
     description="`allowed`, `disallowed` or `unknown`: what the site's robots.txt says of the user agent and the path.",
-    source=SingleValue(lambda request: (request.robots or NOT_READ).word.encode()),
+    source=SingleValue(lambda request: _WORDS[(request.robots or NOT_READ).word]),
     matchers=EXACT,
     check=one_of("word of robots.txt", RobotsWord),
     key=KeyForm.PLAIN,
