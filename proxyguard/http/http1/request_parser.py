@@ -38,12 +38,14 @@ class RequestParser:
     """One per client connection. Feed bytes, get events; after a BadRequest nothing more is accepted."""
 
     __slots__ = (
-        "_before", "_blank", "_bounds", "_chunks", "_fault", "_held", "_left", "_line", "_line_limit", "_place",
-        "_section", "_steady",
+        "_before", "_blank", "_bounds", "_chunks", "_fault", "_head_bytes", "_held", "_left", "_line", "_line_limit", "_place",
+        "_section", "_steady", "_target_bytes",
     )  # fmt: skip
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
+        self._head_bytes = bounds.head_bytes
+        self._target_bytes = bounds.target_bytes
         self._line_limit = min(bounds.target_bytes + LINE_SPARE_BYTES, bounds.head_bytes)
         self._place = _Place.HEAD
         self._held = bytearray()
@@ -107,11 +109,12 @@ class RequestParser:
         """Read a head from what is held and `data[start:]`; returns the place in `data` after what was used."""
         held = self._held
         if not held:
-            if data.startswith(b"\r\n", start):
-                return self._skip_blank(start + 2)
-            if start + 1 == len(data) and data[start] == 0x0D:
-                held += b"\r"
-                return len(data)
+            if data[start] == 0x0D:
+                if start + 1 == len(data):
+                    held += b"\r"
+                    return len(data)
+                if data[start + 1] == 0x0A:
+                    return self._skip_blank(start + 2)
             stop = self._find_end(data, start, start)
             if stop < 0:
                 held += data[start:]
@@ -124,7 +127,7 @@ class RequestParser:
             held.clear()
             return self._skip_blank(start + 1)
         before = len(held)
-        held += data[start : start + self._bounds.head_bytes - before]
+        held += data[start : start + self._head_bytes - before]
         stop = self._find_end(held, 0, before)
         if stop < 0:
             return len(data)
@@ -147,12 +150,15 @@ class RequestParser:
             limit = start + self._line_limit
             if scanned > start and len(text) < limit and text.find(b"\n", scanned) < 0:
                 return -1  # what was looked at before is not looked at again: a client may send single bytes
-            line = read_line(text, start, limit, self._bounds.target_bytes)
+            line = read_line(text, start, limit, self._target_bytes)
             self._line = line
             if line is None:
                 return -1
-        look = max(start + line.size - 2, scanned - 3)
-        limit = start + self._bounds.head_bytes
+        fields = start + line.size
+        limit = start + self._head_bytes
+        if isinstance(text, bytes) and self._is_section(text, fields) and len(text) <= limit:
+            return len(text)
+        look = max(fields - 2, scanned - 3)
         stop = text.find(b"\r\n\r\n", look, limit)
         if stop >= 0:
             return stop + 4
@@ -161,6 +167,11 @@ class RequestParser:
         if len(text) >= limit:
             raise Malformed("head-size")
         return -1
+
+    def _is_section(self, text: bytes, start: int) -> bool:
+        """Whether `text[start:]` is the section of the last head, as with most requests of a client: then it needs no search."""
+        section = self._section
+        return section != b"" and len(text) - start == len(section) and text[start:] == section
 
     def _take_head(self, text: bytes, start: int, stop: int, events: list[RequestEvent]) -> None:
         """Understand the complete head `text[start:stop]` and get ready for what follows it."""
