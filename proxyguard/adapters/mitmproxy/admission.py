@@ -34,7 +34,8 @@ class Admission:
         refuse_at_accept: Callable[[Address], bool],
         on_count: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._bounds = bounds
+        self._room = bounds.connections
+        self._room_of_network = bounds.connections_per_network
         self._prefixes = prefixes
         self._trusted = trusted
         self._refuse = refuse_at_accept
@@ -45,7 +46,7 @@ class Admission:
     @property
     def patience(self) -> float:
         """What share of its usual time a client may take: less than 1 once three quarters of the room are used."""
-        return max(LEAST_PATIENCE, min(1.0, 4.0 * (1.0 - self.open / self._bounds.connections)))
+        return max(LEAST_PATIENCE, min(1.0, 4.0 * (1.0 - self.open / self._room)))
 
     def network(self, peer: Address) -> str:
         """The key that connections and tarpits are counted by."""
@@ -57,7 +58,7 @@ class Admission:
 
     def enter(self, peer: Address) -> str | None:
         """Count a connection in, or return the name of the bound it would exceed."""
-        if self.open >= self._bounds.connections:
+        if self.open >= self._room:
             return TOO_MANY
         bound = self.enter_network(peer)
         if bound is None:
@@ -70,7 +71,7 @@ class Admission:
         if self._trusted.contains(client):
             return None
         network = self.network(client)
-        if self._per_network.of(network) >= self._bounds.connections_per_network:
+        if self._per_network.of(network) >= self._room_of_network:
             return TOO_MANY_OF_NETWORK
         self._per_network.add(network)
         return None

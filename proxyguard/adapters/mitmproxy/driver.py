@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from functools import partial
 from math import inf
 from typing import Final, cast
@@ -172,8 +173,7 @@ class ClientConnection(PiecewiseProtocol):
             self._layer = cast("Listener", layer)  # sent to it directly: a TLS layer swallows a second close
             self.dispatch(ConnectionClosed(context.client))
         self._let_go()
-        self._runtime.admission.leave(self._entered)
-        self._runtime.services.events.connection_closed()
+        self._runtime.on_end(self._entered)
 
     def pause_writing(self) -> None:
         self._link.stalled = True
@@ -248,22 +248,26 @@ class ClientConnection(PiecewiseProtocol):
             return
         self._busy = True
         try:
-            for command in layer.handle_event(event):
-                self._carry_out(command)
+            self._obey(layer.handle_event(event))
             while pending:
-                for command in layer.handle_event(pending.pop(0)):
-                    self._carry_out(command)
+                self._obey(layer.handle_event(pending.pop(0)))
         except Exception as error:  # noqa: BLE001 - the one place where a fault of ours ends a connection
             self._runtime.services.events.internal_error("driver", error)
             cut(self.transport)
         self._busy = False
-        if layer.__class__ is ProtocolChooser and layer.layer is not None and self._layer is layer:
+        if type(layer) is ProtocolChooser and layer.layer is not None and self._layer is layer:
             self._layer = cast("Listener", layer.layer)
         link = self._link
         if not self._closing and not link.stalled:
-            due = self.deadline = link.due
-            if due < self.placed_at:
-                self._runtime.wheel.watch(self)
+            self._move_deadline(link.due)
+
+    def _obey(self, orders: Iterable[Order]) -> None:
+        if isinstance(orders, list):  # of the layers that speak HTTP; compiled, a loop over a list takes a third
+            for order in orders:
+                self._carry_out(order)
+        else:
+            for order in orders:
+                self._carry_out(order)
 
     def _carry_out(self, command: Order) -> None:
         if isinstance(command, Send):  # the commonest by far
@@ -359,7 +363,7 @@ class ClientConnection(PiecewiseProtocol):
 
     def _detain(self, command: Detain) -> None:
         """Everything but the transport is let go; the tarpit counts the connection out when it ends."""
-        leave = partial(_left, self._runtime, self._entered)
+        leave = partial(self._runtime.on_end, self._entered)
         encryptor = self._link.encryptor
         self._closing = True
         self._let_go()
@@ -393,8 +397,3 @@ class ClientConnection(PiecewiseProtocol):
         self.deadline = deadline
         if deadline < self.placed_at:
             self._runtime.wheel.watch(self)
-
-
-def _left(runtime: Runtime, peer: Address) -> None:
-    runtime.admission.leave(peer)
-    runtime.services.events.connection_closed()

@@ -14,6 +14,7 @@ from proxyguard.adapters.mitmproxy.reading import ReadBuffer
 from proxyguard.adapters.mitmproxy.services import FrontServices
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamPool
+from proxyguard.core.address import Address
 
 
 class Runtime(NamedTuple):
@@ -29,3 +30,8 @@ class Runtime(NamedTuple):
     buffer: ReadBuffer
     checks: PendingChecks
     masking: Masking
+
+    def on_end(self, peer: Address) -> None:
+        """A connection that `admission` let in has ended; `peer` is whose it was at last."""
+        self.admission.leave(peer)
+        self.services.events.connection_closed()

@@ -162,6 +162,8 @@ class FrontServices:
     ) -> None:
         self.settings = settings
         self.bounds = settings.bounds
+        self.idle_seconds = settings.bounds.idle_seconds  # these two apart, as they are asked for each request
+        self.requests_per_connection = settings.bounds.requests_per_connection
         self.checker = checker
         self.events = events
         self.clock = clock

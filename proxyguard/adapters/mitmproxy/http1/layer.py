@@ -287,7 +287,7 @@ class Http1Layer(Layer):
         self._thrown_away = 0
         self._requests += 1
         self._begun += 1
-        if self._requests >= services.bounds.requests_per_connection:
+        if self._requests >= services.requests_per_connection:
             codec.last = True
         codec.keep_alive = head.keep_alive
         if self._misdirected:
@@ -331,12 +331,12 @@ class Http1Layer(Layer):
 
     def _next(self) -> None:
         """The connection is free for another request."""
-        bounds = self._services.bounds
         self._state = State.OPEN
         if self._codec.last and self._pipeline.is_idle and self._pipeline.is_empty:
             self._close()
             return
-        self._wait(bounds.idle_seconds if self._pipeline.is_idle else bounds.head_seconds)
+        services = self._services
+        self._wait(services.idle_seconds if self._pipeline.is_idle else services.bounds.head_seconds)
 
     def _wait(self, seconds: float) -> None:
         """Give the client so long to send something; less when room for others gets scarce."""
