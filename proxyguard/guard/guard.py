@@ -63,8 +63,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_new = tuple.__new__  # half the cost of calling the class
-
 
 class Guard:
     """Checks requests against the policy in force. One per process; not thread-safe, called from the event loop only."""
@@ -184,7 +182,8 @@ class Guard:
                 return self._ticket(found, found.decision, started, now)
             if policy.learns and self._learning is not None:
                 self._learning.begin(policy.learning, now)
-                found.charges = self._learning.widen(found.charges, found.learning)
+                if found.learning:
+                    found.charges = self._learning.widen(found.charges, found.learning)
             outcome: Outcome | Awaitable[Outcome] | None
             try:
                 outcome = self._store.charge(found.charges, found.ban_keys, now)
@@ -218,7 +217,7 @@ class Guard:
         """Decide with the counts known, and learn from them. A fault gives back what was reserved, as nothing else will."""
         try:
             ruling = decide(found, outcome)
-            if found.policy.learns and self._learning is not None:
+            if found.learning and self._learning is not None:
                 forwards = ruling.decision.forwards
                 self._learning.observe(found.charges, found.learning, outcome.usages, since=found.now, forwards=forwards)
             if outcome.ban is not None:
@@ -354,8 +353,7 @@ class Guard:
                 later = ()
         if policy.counting_refusals and outcome is not None:
             self._owed.charge(refusals(found, outcome, decision), now)
-        ticket = _new(Ticket, (request, decision, reference, started, forwarding, class_, later, found.now))
-        return self._record_decision(ticket)
+        return self._record_decision(Ticket(request, decision, reference, started, forwarding, class_, later, found.now))
 
     def _observe_class(self, found: Match, decision: Decision, now: float) -> str:
         """Count a request for its class, and for restrictions, also those to come. Returns the class; empty: none is defined."""

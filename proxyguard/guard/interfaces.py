@@ -39,20 +39,38 @@ class Forwarding(NamedTuple):
     """What the front answers itself, in place of the site; None: it forwards."""
 
 
-class Ticket(NamedTuple):
+class Ticket(Value):
     """One checked request: what to do, the opaque reference shown to a refused client, and the monotonic time of the check."""
 
-    request: Request
-    decision: Decision
-    reference: str
-    started: float
-    forwarding: Forwarding | None = None
-    class_: str = ""
-    """The class of the client, when the rules define classes."""
-    due: tuple[Charge, ...] = ()
-    """Charges to put right when the exchange is over."""
-    checked_at: float = 0.0
-    """When they were made, Unix seconds."""
+    __slots__ = ("checked_at", "class_", "decision", "due", "forwarding", "reference", "request", "started")
+
+    def __init__(
+        self,
+        request: Request,
+        decision: Decision,
+        reference: str,
+        started: float,
+        forwarding: Forwarding | None = None,
+        class_: str = "",
+        due: tuple[Charge, ...] = (),
+        checked_at: float = 0.0,
+    ) -> None:
+        self.request = request
+        self.decision = decision
+        self.reference = reference
+        self.started = started
+        self.forwarding = forwarding
+        self.class_ = class_
+        """The class of the client, when the rules define classes."""
+        self.due = due
+        """Charges to put right when the exchange is over."""
+        self.checked_at = checked_at
+        """When they were made, Unix seconds."""
+
+    def held(self) -> tuple[object, ...]:
+        return (
+            self.request, self.decision, self.reference, self.started, self.forwarding, self.class_, self.due, self.checked_at,
+        )  # fmt: skip
 
 
 class Served(Value):

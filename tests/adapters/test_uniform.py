@@ -188,7 +188,9 @@ def test_a_redirect_and_a_cookie_of_ours() -> None:
     class Jarring(HeaderChecker):
         def check(self, request: Request) -> Ticket:
             add = ((b"Set-Cookie", b"pg-jar=1"), (b"RateLimit", b'"x";r=3'))
-            return super().check(request)._replace(forwarding=Forwarding(add=add, sets_cookie=True))
+            ticket = super().check(request)
+            ticket.forwarding = Forwarding(add=add, sets_cookie=True)
+            return ticket
 
     async def scenario() -> None:
         async with fronted(application, checker=Jarring()) as rig:

@@ -53,7 +53,8 @@ def test_a_record_says_who_how_much_and_how_long_and_which_upstream_failed() -> 
 def test_every_value_of_a_record_is_in_its_place() -> None:
     hits = (ShadowHit("s1", "reject"), ShadowHit("s2", "tarpit"))
     decision = Decision(Delay(1.0), "a-rule", "a reason", 2.5, frozenset(("b", "a", "class:x")), shadow=hits)
-    found = ticket((b"User-Agent", b"Bot/1"), (b"Referer", b"https://news.example/"))._replace(decision=decision, class_="c")
+    asked = ticket((b"User-Agent", b"Bot/1"), (b"Referer", b"https://news.example/")).request
+    found = Ticket(asked, decision, "r1", 0.0, class_="c")
     found.request.origin = Origin("DE", 64500, "owner", claim="googlebot", verified=False)
     found.request.robots = RobotsVerdict(RobotsWord.DISALLOWED, "*", version="v1", classes=(b"search",))
     found.request.connection = facts = ConnectionFacts()
@@ -125,7 +126,7 @@ def test_what_a_flood_has_beyond_its_bound_is_summed_and_no_record_is_made_of_it
     path = tmp_path / "audit.log"
     audit = AuditLog(str(path), lambda count: None, RefusalSums(20, lambda: None, lambda: 100.0))
     recorder = Recorder(audit, FULL)
-    refused = ticket()._replace(decision=Decision(Reject(), rule="no-curl"))
+    refused = Ticket(ticket().request, Decision(Reject(), rule="no-curl"), "r1", 0.0)
     decided = [recorder.decision(refused, Served(403), 9.0) for _ in range(100)]
     for _ in range(100):
         recorder.refusal(Refusal("r2", Address.parse("192.0.2.1"), 414, "target-size", b"GET"), 9.0)
