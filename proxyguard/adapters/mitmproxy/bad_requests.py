@@ -23,8 +23,6 @@ BOUND_OF_FAULT: Final = {
 }
 """Which of Bounds a refused request exceeded."""
 
-ABSENT: Final = (b"",)
-
 HOST_UNKNOWN: Final = "host-unknown"
 PLAIN_HTTP: Final = "plain-http"
 HEAD_TIMEOUT: Final = "head-timeout"
@@ -79,13 +77,18 @@ def refusal(pages: Pages, ticket: Ticket) -> Answer:
         return own
     if isinstance(ticket.decision.action, Prove):
         return to_itself(request.target, () if ticket.forwarding is None else ticket.forwarding.add)
-    accept = request.header_index.get(b"accept", ABSENT)[0]
+    accept = _first(request, b"accept")
     return pages.render(ticket.decision, ticket.reference, accept=accept, languages=languages_of(request))
 
 
 def languages_of(request: Request) -> bytes:
     """What a client says of its languages, which its page is written in."""
-    return request.header_index.get(b"accept-language", ABSENT)[0]
+    return _first(request, b"accept-language")
+
+
+def _first(request: Request, name: bytes) -> bytes:
+    values = request.header_index.get(name)
+    return b"" if values is None else values[0]
 
 
 def error_page(services: FrontServices, status: int, reference: str, headers: Headers, wait: float | None = None) -> Answer:

@@ -98,9 +98,7 @@ class Http1Codec:
         else:
             fields = (*answer.headers, (b"Date", date), (b"Content-Length", b"%d" % length))
             written = serialise.own_head(answer.status, fields, version=version, keep_alive=self.keep_alive)
-        self._parts.append(written)
-        if head is None or head.method != b"HEAD":
-            self._parts.append(answer.body)
+        self._parts.append(written if head is not None and head.method == b"HEAD" else written + answer.body)
         self.ending = ExchangeEnd.ANSWERED
 
     def close_after(self) -> None:
@@ -159,4 +157,4 @@ class Http1Codec:
         parts = self._parts
         if parts:
             self._outbox.commands.append(Send(None, parts[0] if len(parts) == 1 else b"".join(parts)))
-            parts.clear()
+            self._parts = []

@@ -41,7 +41,7 @@ from proxyguard.adapters.mitmproxy.routing import open_exchange
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.core.request import Request
 from proxyguard.http.http1.faults import BadRequest
-from proxyguard.http.http1.heads import Body, RequestEvent, RequestHead
+from proxyguard.http.http1.heads import Body, End, RequestHead
 
 
 class Http1Layer(Layer):
@@ -230,7 +230,9 @@ class Http1Layer(Layer):
                 return
             event = pipeline.take(exchange)
             if event is not None:
-                if isinstance(event, BadRequest):
+                if isinstance(event, RequestHead):
+                    self._begin(event)
+                elif isinstance(event, BadRequest):
                     self._refuse(event)
                 else:
                     self._act(event)
@@ -261,11 +263,9 @@ class Http1Layer(Layer):
         else:
             codec.send_answer(error_answer(self._services, self._link, fault.status, fault.reason))
 
-    def _act(self, event: RequestEvent) -> None:
+    def _act(self, event: Body | End) -> None:
         exchange = self._exchange
-        if isinstance(event, RequestHead):
-            self._begin(event)
-        elif isinstance(event, Body):
+        if isinstance(event, Body):
             if exchange is not None:
                 exchange.body(event.data, self._now)
             else:

@@ -40,6 +40,7 @@ class Pipeline:
         self._parser = RequestParser(bounds)
         self._unparsed = b""
         self._backlog: list[RequestEvent] = []
+        """What was read and not given out yet, the next one last."""
         self._body_left = 0
         self.head: RequestHead | None = None
         self.is_whole = True
@@ -62,30 +63,30 @@ class Pipeline:
         None while there is neither, or while the exchange at hand does not take what is next: `is_empty` tells which. Call only
         between exchanges and before the request of one is whole. A request without a body comes as its head.
         """
-        backlog = self._backlog
-        while not backlog:
+        while not self._backlog:
             if not self._unparsed:
                 fault, self._fault = self._fault, None
                 return fault
             self._parse()
-        event = backlog[0]
+        backlog = self._backlog
+        event = backlog[-1]
         if isinstance(event, RequestHead):
             self.head = event
             self._body_left = event.content_length or 0
             self.is_whole = event.body is not BodyKind.CHUNKED and not self._body_left
             if self.is_whole:
-                backlog.pop(0)  # then the End after it
+                backlog.pop()  # then the End after it
         elif isinstance(event, Body):
             if exchange is not None and not exchange.takes_body:
                 return None
             self._body_left = max(0, self._body_left - len(event.data))
         else:
             self.is_whole = True
-        backlog.pop(0)
+        backlog.pop()
         return event
 
     def _parse(self) -> None:
-        """Parse a bounded piece of what was read: the rest of a body, or a few heads."""
+        """Parse a bounded piece of what was read: the rest of a body, or a few heads. Call only while there is no backlog."""
         data = self._unparsed
         limit = max(PARSED_AT_ONCE, self._body_left)
         if len(data) > limit:
@@ -93,13 +94,17 @@ class Pipeline:
         else:
             self._unparsed = b""
         try:
-            self._backlog.extend(self._parser.feed(data))
+            self._hold(self._parser.feed(data))
         except BadRequest as fault:
             self._spoil(fault)
 
+    def _hold(self, events: list[RequestEvent]) -> None:
+        events.reverse()
+        self._backlog = events
+
     def _spoil(self, fault: BadRequest) -> None:
         """What came before the fault is answered first."""
-        self._backlog.extend(fault.events)
+        self._hold(list(fault.events))
         self._fault = fault
         self._unparsed = b""
 
@@ -135,7 +140,7 @@ class Pipeline:
         head, self.head = self.head, None
         if self.is_whole and head is not None and head.upgrade is not None:
             try:
-                self._backlog.extend(self._parser.resume())
+                self._hold(self._parser.resume())  # nothing was read after the offer
             except BadRequest as fault:
                 self._spoil(fault)
 
