@@ -191,8 +191,9 @@ def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO
     if request.reading is not policy.reading:
         request.read_as(policy.reading)
     facts, order = policy.find(request, now, around)
-    for tag in given:
-        _wake(policy, trigger_of_tag(tag), -1, order)
+    if given:  # hardly ever
+        for tag in given:
+            _wake(policy, trigger_of_tag(tag), -1, order)
     found = Match(policy, request, facts, now, given)
     rules = policy.rules
     for position in order:

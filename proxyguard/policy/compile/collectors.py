@@ -44,7 +44,8 @@ class One(Collector):
         self._present, self._find = index
 
     def collect(self, request: Request, found: list[int]) -> None:
-        found += self._present
+        if self._present:
+            found += self._present
         if self._find is not None:
             marks = self._find(self._value_of(request))
             if marks:
@@ -126,7 +127,8 @@ def _collect_named(fields: Mapping[bytes, FieldIndex], present: Mapping[bytes, V
 
 def collect_values(always: tuple[int, ...], find: Find | None, values: Values, found: list[int]) -> None:
     """Add what holds for a field that is there, and for its values."""
-    found += always
+    if always:
+        found += always
     if find is not None:
         for value in values:
             marks = find(value)
