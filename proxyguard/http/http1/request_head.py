@@ -69,7 +69,10 @@ class RequestLine:
 
 
 _lines: dict[bytes, RequestLine] = {}
-"""By a line without a query, or what a line has up to the question mark and with it."""
+"""By a line without a query."""
+
+_beginnings: dict[bytes, RequestLine] = {}
+"""By what a line with a query has up to the question mark and with it."""
 
 
 def read_line(text: bytes | bytearray, start: int, limit: int, target_bytes: int) -> RequestLine | None:
@@ -80,12 +83,13 @@ def read_line(text: bytes | bytearray, start: int, limit: int, target_bytes: int
     if isinstance(text, bytes):
         end = text.find(b"\r\n", start, min(limit, start + MAX_LINE_BYTES))
         if end >= 0:
-            mark = text.find(b"?", start, end)
-            known = _lines.get(text[start:end] if mark < 0 else text[start : mark + 1])
-            if known is not None:
-                line = known if mark < 0 else _with_query(known, text, start, mark, end)
-                if line is not None and len(line.target.text) <= target_bytes:
-                    return line
+            line = _lines.get(text[start:end])
+            if line is None:
+                mark = text.find(b"?", start, end)
+                known = None if mark < 0 else _beginnings.get(text[start : mark + 1])
+                line = None if known is None else _with_query(known, text, start, mark, end)
+            if line is not None and len(line.target.text) <= target_bytes:
+                return line
     match = _LINE.match(text, start, limit)
     if match is None:
         if text[start] == 0x0A:
@@ -110,14 +114,15 @@ def read_line(text: bytes | bytearray, start: int, limit: int, target_bytes: int
             check_query(target)
         line = RequestLine(method, RequestTarget(target), _VERSIONS[minor], match.end() - start)
         if line.size <= MAX_LINE_BYTES and isinstance(text, bytes):
-            if len(_lines) >= MAX_LINES:
+            if len(_lines) + len(_beginnings) >= MAX_LINES:
                 _lines.clear()
+                _beginnings.clear()
             mark = target.find(b"?")
             if mark < 0:
                 _lines[text[start : match.end() - 2]] = line
             else:
                 before = RequestLine(method, RequestTarget(target[:mark]), b"1.1", 0)
-                _lines[text[start : text.find(b"?", start) + 1]] = before
+                _beginnings[text[start : text.find(b"?", start) + 1]] = before
         return line
     return RequestLine(method, read_target(method, target), _VERSIONS[minor], match.end() - start)
 
@@ -125,7 +130,7 @@ def read_line(text: bytes | bytearray, start: int, limit: int, target_bytes: int
 def _with_query(known: RequestLine, text: bytes, start: int, mark: int, end: int) -> RequestLine | None:
     """The line `text[start:end]` with a query from `mark` on, given what the same is without it; None where it has to be read."""
     stop = end - len(_MODERN)
-    if text[stop:end] != _MODERN or _QUERY.fullmatch(text, mark, stop) is None:
+    if stop <= mark or text[stop:end] != _MODERN or _QUERY.fullmatch(text, mark, stop) is None:
         return None
     target = known.target.text + text[mark:stop]
     return RequestLine(known.method, RequestTarget(target), b"1.1", end + 2 - start)

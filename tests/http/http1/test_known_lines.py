@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -60,6 +61,7 @@ LINES = st.one_of(
         b"GET  / HTTP/1.1", b"GET /a HTTP/1.1?b HTTP/1.1", b"GET /a?b#c HTTP/1.1", b"GET /a? HTTP/1.1", b"GET /a? HTTP/1.0",
         b"GET /a?b=c?d HTTP/1.1", b"GET /a?b c HTTP/1.1", b"GET /a?/../b HTTP/1.1", b"GET /./a?b HTTP/1.1", b"POST /a?b HTTP/1.1",
         b"GET /a?" + b"b" * MAX_REQUEST_LINE + b" HTTP/1.1",
+        b"GET /a?", b"GET /?",
         b"OPTIONS * HTTP/1.1", b"GET http://a.example/ HTTP/1.1", b"TRACE / HTTP/1.1", b"GET / HTTP/2.0", b"get / HTTP/1.1",
         b"GET /" + b"a" * MAX_REQUEST_LINE + b" HTTP/1.1", b"GET /a\nb HTTP/1.1", b"GET /" + b"a" * 30 + b" HTTP/1.1",
     ]),
@@ -87,21 +89,32 @@ def test_a_request_line_means_the_same_whatever_came_before_it(lines: list[bytes
         text = b"\0" * start + line + end
         for limit in (start + most, start + len(line) + 1, start + len(line) + 2):
             request_head._lines.clear()
+            request_head._beginnings.clear()
             fresh = line_outcome(bytearray(text), start, limit, most)  # what is held in pieces is never looked up
             line_outcome(text, start, 1 << 16, 1 << 16)
             assert line_outcome(text, start, limit, most) == fresh
 
 
+@pytest.mark.parametrize("line", [b"GET /?\r\n", b"GET /?a\r\n", b"GET /? /1.1\r\n"])
+def test_a_line_that_ends_soon_after_a_known_question_mark_is_none(line: bytes) -> None:
+    assert read_line(b"GET /?a HTTP/1.1\r\n", 0, 1 << 16, 1 << 16) is not None
+    with pytest.raises(Malformed, match="request-line"):
+        read_line(line, 0, 1 << 16, 1 << 16)
+
+
 def test_request_lines_are_kept_without_their_query_and_neither_long_ones_nor_many() -> None:
-    request_head._lines.clear()
+    lines, beginnings = request_head._lines, request_head._beginnings
+    lines.clear()
+    beginnings.clear()
     for target in (b"/kept", b"/?mail=a@b.example", b"/" + b"a" * MAX_REQUEST_LINE, b"http://a.example/"):
         text = b"GET " + target + b" HTTP/1.1\r\n"
         assert read_line(text, 0, 1 << 16, 1 << 16) is not None
-    assert [*request_head._lines] == [b"GET /kept HTTP/1.1", b"GET /?"]
-    assert request_head._lines[b"GET /?"].target.text == b"/"
+    assert [*lines] == [b"GET /kept HTTP/1.1"]
+    assert [*beginnings] == [b"GET /?"]
+    assert beginnings[b"GET /?"].target.text == b"/"
     for number in range(2 * MAX_REQUEST_LINES):
-        read_line(b"GET /%d HTTP/1.1\r\n" % number, 0, 1 << 16, 1 << 16)
-        assert len(request_head._lines) <= MAX_REQUEST_LINES
+        read_line(b"GET /%d%s HTTP/1.1\r\n" % (number, b"?a" if number % 2 else b""), 0, 1 << 16, 1 << 16)
+        assert 0 < len(lines) + len(beginnings) <= MAX_REQUEST_LINES
 
 
 def test_only_lines_for_everybody_are_kept_and_not_long_ones() -> None:

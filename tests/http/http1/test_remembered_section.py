@@ -40,7 +40,7 @@ SECTIONS = st.sampled_from((
     b"Host: a.example\r\nHost: a.example\r\n\r\n",
     b"Host: a.example\r\nX-Long: " + b"x" * REMEMBERED_BYTES + b"\r\n\r\n",
 ))  # fmt: skip
-BOUNDS = (Bounds(), Bounds(field_bytes=64), Bounds(header_count=2))
+BOUNDS = (Bounds(), Bounds(field_bytes=64), Bounds(header_count=2), Bounds(head_bytes=64), Bounds(head_bytes=50))
 
 
 def read(parser: RequestParser, data: bytes) -> tuple[RequestEvent, ...] | str:
@@ -64,6 +64,8 @@ def test_a_request_means_the_same_whatever_came_before_it(requests: list[tuple[b
             return
         head = expected[0]
         assert isinstance(head, RequestHead)
+        if head.content_length:
+            return  # what comes next is its body
         if head.upgrade is not None:
             parser.resume()
 
