@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, assert_never
 
 from proxyguard.core.address import Network
+from proxyguard.core.origin import Origin
 from proxyguard.core.privacy import SECRET_FIELDS
 from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request
@@ -31,6 +32,9 @@ MAX_PATHS: Final = 512
 
 MAX_PATH_BYTES: Final = 128
 """Of a path that is remembered."""
+
+MAX_ORIGINS: Final = 512
+"""Origins whose facts a policy remembers, at most 400 KiB; then it begins anew. Few differ: of one network all are the same."""
 
 MAX_VALUES: Final = 32
 """Values of one header field whose facts a policy remembers; then that field begins anew, and others keep theirs."""
@@ -156,7 +160,8 @@ class FactTable:
     """Answers which tests of a policy hold for a request, in time that depends on what the request has."""
 
     __slots__ = (
-        "_headers", "_lines", "_mark", "_networks", "_of_client", "_of_path", "_of_request", "_paths", "_reading", "_values",
+        "_headers", "_lines", "_mark", "_networks", "_of_client", "_of_origin", "_of_path", "_of_request", "_origins", "_paths",
+        "_reading", "_values",
     )  # fmt: skip
 
     def __init__(self, tests: Iterable[Test], yield_control: YieldControl = never_yield, reading: SiteReading = STRICT) -> None:
@@ -169,9 +174,11 @@ class FactTable:
         self._headers: Mapping[bytes, FieldIndex] = {}
         self._lines: dict[tuple[bytes, bytes], tuple[int, ...]] = {}
         self._of_client: list[Collector] = []
+        self._of_origin: list[Collector] = []
         self._of_path: list[Collector] = []
         self._of_request: list[Collector] = []
         self._reading = reading
+        self._origins: dict[Origin | None, tuple[int, ...]] = {}
         self._paths: dict[bytes, tuple[int, ...]] = {}
         self._values: dict[tuple[str, bytes], dict[bytes, Collection[int]]] = {}
         for kind, about in by_kind.items():
@@ -179,7 +186,9 @@ class FactTable:
             if isinstance(row.source, OutsideValue):
                 continue
             is_steady = row.of_client and row.ignores_referer
-            asked = self._of_client if is_steady else self._of_path if row.of_path else self._of_request
+            asked = self._of_origin if row.of_origin else self._of_path if row.of_path else self._of_request
+            if is_steady:
+                asked = self._of_client
             networks = _networks(about)
             if networks and kind == FieldKind.CLIENT:
                 self._networks = NetworkTable(networks, yield_control)
@@ -214,6 +223,8 @@ class FactTable:
             line = request.headers[at]
             about = self._lines.get(line)
             rest += self._about_line(line) if about is None else about
+        if self._of_origin:
+            rest += self._about_origin(request)
         for collector in self._of_request:
             collector.collect(request, rest)
         return client, self._about_path(request) if self._of_path else (), rest
@@ -245,6 +256,19 @@ class FactTable:
             if len(self._lines) >= MAX_LINES:
                 self._lines.clear()
             self._lines[line] = found
+        return found
+
+    def _about_origin(self, request: Request) -> tuple[int, ...]:
+        """The tests about where the request comes from that hold."""
+        found = self._origins.get(request.origin)
+        if found is None:
+            marks: list[int] = []
+            for collector in self._of_origin:
+                collector.collect(request, marks)
+            found = tuple(marks)
+            if len(self._origins) >= MAX_ORIGINS:
+                self._origins.clear()
+            self._origins[request.origin] = found
         return found
 
     def _about_path(self, request: Request) -> tuple[int, ...]:
