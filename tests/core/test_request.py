@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from proxyguard.core import request as requests
 from proxyguard.core.address import Address
-from proxyguard.core.request import MAX_COOKIES, Request, inspected_path
+from proxyguard.core.reading import decoded_path
+from proxyguard.core.request import MAX_COOKIES, MAX_PATH_BYTES, MAX_PATHS, Request, inspected_path
 
 CLIENT = Address.parse("192.0.2.1")
 
@@ -59,3 +61,11 @@ def test_headers_are_found_in_any_case_and_keep_all_values() -> None:
     assert seen.header_index == {b"user-agent": (b"",), b"accept": (b"a", b"b")}
     assert seen.user_agent == b""
     assert request().user_agent is None
+
+
+def test_remembered_paths_are_read_as_ever_and_neither_long_ones_nor_many_are_kept() -> None:
+    paths = [b"/%61//b", b"/a#b", b"/" + b"a" * MAX_PATH_BYTES, *(b"/%d%%2f" % number for number in range(2 * MAX_PATHS))]
+    for path in paths * 2:
+        assert inspected_path(path + b"?%63") == decoded_path(path)
+        assert 0 < len(requests._read_paths) <= MAX_PATHS
+    assert all(len(each) <= MAX_PATH_BYTES for each in requests._read_paths)

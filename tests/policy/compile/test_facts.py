@@ -10,13 +10,14 @@ import pytest
 
 from proxyguard.core.address import Address
 from proxyguard.core.decision import Reject
+from proxyguard.core.origin import NetworkKind, Origin
 from proxyguard.core.reading import LOOSE, STRICT
 from proxyguard.core.request import Request
 from proxyguard.core.settings import Bounds
 from proxyguard.http.http1.heads import RequestHead
 from proxyguard.http.http1.request_parser import RequestParser
 from proxyguard.policy.compile.compile import MAX_FOUND, compile_policy
-from proxyguard.policy.compile.facts import MAX_PATH_BYTES, MAX_PATHS, MAX_VALUES, FactTable
+from proxyguard.policy.compile.facts import MAX_ORIGINS, MAX_PATH_BYTES, MAX_PATHS, MAX_VALUES, FactTable
 from proxyguard.policy.compile.outside import AS_IT_IS
 from proxyguard.policy.fields.field_type import AnyValues, FieldType, NamedValues, SingleValue
 from proxyguard.policy.fields.registry import field_types
@@ -44,6 +45,19 @@ def test_what_is_remembered_of_a_path_is_what_would_be_found_again() -> None:
             assert table.of(request(target, method=method)) == FactTable(TESTS).of(request(target, method=method)), target
     assert len(table._paths) <= MAX_PATHS
     assert max(map(len, table._paths)) <= MAX_PATH_BYTES
+
+
+def test_what_is_remembered_of_origins_is_bounded_and_never_wrong() -> None:
+    tests = [equal("asn", "7"), equal("network_kind", "hosting"), equal("verified", "true"), equal("identity", "googlebot")]
+    table = FactTable(tests)
+    origins = [None, Origin(), Origin(network_kind=NetworkKind.HOSTING)]
+    origins += [Origin(identity="googlebot", verified=verdict) for verdict in (True, False)]
+    origins += [Origin(asn=number) for number in range(MAX_ORIGINS + 10)]
+    for origin in origins * 2:
+        asked = request("/")
+        asked.origin = origin
+        assert table.of(asked) == FactTable(tests).of(asked), origin
+    assert 0 < len(table._origins) <= MAX_ORIGINS
 
 
 def test_a_path_that_is_read_otherwise_is_not_taken_for_the_remembered_one() -> None:
