@@ -7,6 +7,7 @@ from struct import pack
 
 import pytest
 
+from proxyguard.adapters.mitmproxy.upstream.stream import TRIES_OF_LEAVERS
 from proxyguard.core.settings import Bounds, UpstreamHttp
 from proxyguard.http.http2 import frames
 from proxyguard.http.http2.errors import ErrorCode
@@ -219,7 +220,7 @@ def test_goodbyes_without_end_do_not_keep_a_request_going_round() -> None:
         upstream = Http2Upstream(script)
         async with behind(upstream, bounds=BOUNDS) as rig:
             assert (await rig.ask(get())).startswith(b"HTTP/1.1 502")
-            assert len(upstream.peers) == 3
+            assert len(upstream.peers) == TRIES_OF_LEAVERS
 
     run(scenario())
 
