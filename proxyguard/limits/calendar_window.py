@@ -11,8 +11,8 @@ from math import floor
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from proxyguard.limits.charge import Usage
-from proxyguard.limits.gcra import State
+from proxyguard.limits.charge import Usage, fitting
+from proxyguard.limits.gcra import IMAG, State
 from proxyguard.limits.limit import Limit
 
 DAY_SECONDS: Final = 86_400
@@ -85,7 +85,7 @@ def charge(
     if cost == 1.0 and not owed:  # nearly all charges
         left = most - (used + 1.0)
         if left >= 0.0:
-            return complex(end, used + 1.0), Usage(False, int(left), 0.0)  # noqa: FBT003 - positional: half the cost of the call
+            return end + IMAG * (used + 1.0), fitting(int(left))
     asked = min(cost or 1.0, amount) if not owed else cost
     exceeded = used + asked > most
     if cost < 0 and not used:

@@ -96,6 +96,15 @@ class Usage(Value):
         return self.exceeded, self.remaining, self.retry_after_seconds
 
 
+_FITTING: Final = [Usage(False, remaining, 0.0) for remaining in range(1024)]  # noqa: FBT003 - as in `Charge`
+"""The usages of nearly all charges, 64 KiB: they are never changed, so one is enough for all who have as much left."""
+
+
+def fitting(remaining: int) -> Usage:
+    """The usage after a charge that fitted."""
+    return _FITTING[remaining] if remaining < len(_FITTING) else Usage(False, remaining, 0.0)  # noqa: FBT003 - as in `Charge`
+
+
 def usages_of(packed: Sequence[PackedUsage]) -> tuple[Usage, ...]:
     """The usages that travelled."""
     return tuple([Usage(exceeded, remaining, seconds) for exceeded, remaining, seconds in packed])

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxyguard.limits.charge import Usage
+from proxyguard.limits.charge import Usage, fitting
 from proxyguard.limits.limit import Limit
 
 State = complex
 """A pair of doubles in 32 bytes. `real`: the time (Unix seconds) from which the key may be forgotten; for GCRA that is when
 the whole backlog is given back. `imag`: what `real` lost in rounding, so that a million small steps add up exactly."""
 
-_IMAG: Final = 1j
+IMAG: Final = 1j
 """A sum with it costs less than a call of `complex`, and is exact: it adds zeros."""
 
 UNSEEN: Final = 0j
@@ -47,7 +47,7 @@ def charge(
         after = backlog + unit if backlog > 0.0 else unit
         if after <= fits:
             whole = now + after
-            return whole + _IMAG * (after - (whole - now)), Usage(False, int((fits - after) / unit), 0.0)  # noqa: FBT003 - as in `Charge`
+            return whole + IMAG * (after - (whole - now)), fitting(int((fits - after) / unit))
     room = limit.burst * unit
     most = DEBT_BURSTS * room
     if backlog <= 0.0:
@@ -66,6 +66,6 @@ def charge(
     if cost and (owed or not exceeded):
         backlog = after if after < most else most  # noqa: FURB136 - min() costs as much as the rest
         whole = now + backlog
-        state = whole + _IMAG * (backlog - (whole - now))
+        state = whole + IMAG * (backlog - (whole - now))
     left = fits - backlog
     return state, Usage(exceeded, int(left / unit) if left > 0.0 else 0, after - room if exceeded else 0.0)

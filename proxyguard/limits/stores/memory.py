@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from proxyguard.core.settings import OnFull
-from proxyguard.limits import calendar_window, concurrent, sketch, sliding_log
+from proxyguard.limits import concurrent, sketch, sliding_log
+from proxyguard.limits.calendar_window import charge as charge_calendar
 from proxyguard.limits.calendar_window import span_of
 from proxyguard.limits.charge import ITEM_MARK, Charge, Usage
 from proxyguard.limits.gcra import UNSEEN, State
@@ -21,8 +22,11 @@ from proxyguard.limits.limit import CountKind, Limit, Window
 from proxyguard.limits.stores.bans import BanTable
 from proxyguard.limits.stores.notes import NoteTable, StoreNote
 from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome
-from proxyguard.limits.stores.table import MASK, SHARDS, Table
+from proxyguard.limits.stores.table import SHARDS, Table, shard_of
 from proxyguard.limits.stores.table_stats import GAUGES, StoreStats
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 KEYS_PER_SKETCH: Final = 16
 """There is room for one sketch (up to 1.2 KB with its key) per so many counters: the tables together stay below 250 bytes
@@ -102,10 +106,15 @@ class MemoryStore:
         usages: list[Usage] = []
         written: list[Written] = []
         stopped = False
+        moment, has_moment = now, False
         for charge in charges:
             limit = charge.limit
-            if limit.is_plain or limit.is_calendar:
-                usage = self._charge_counter(charge, now, written)
+            if limit.is_plain:
+                usage = self._charge_counter(charge, now, now, written)
+            elif limit.is_calendar:
+                if not has_moment:
+                    moment, has_moment = self._wall(now), True
+                usage = self._charge_counter(charge, now, moment, written)
             else:
                 usage = self._charge_other(charge, now, written)
             usages.append(usage)
@@ -203,7 +212,7 @@ class MemoryStore:
         """Have counters taken again."""
         if self.dirty is not None:
             for key in keys:
-                self.dirty[hash(key) & MASK].add(key)
+                self.dirty[shard_of(key)].add(key)
 
     def restore(self, states: Iterable[tuple[str, State | bytes]], now: float) -> None:
         """Take over counters, sketches and logs that were kept elsewhere, while there is room; those that are here stay."""
@@ -215,22 +224,24 @@ class MemoryStore:
             else:
                 self._counters.restore(key, state, now)
 
-    def _charge_counter(self, charge: Charge, now: float, written: list[Written]) -> Usage:
-        """A limit that adds up, and slides or goes by the calendar: nearly all."""
+    def _charge_counter(self, charge: Charge, now: float, moment: float, written: list[Written]) -> Usage:
+        """A limit that adds up, and slides or goes by the calendar: nearly all. `moment` is `now` by the clock that it goes by."""
         counters, key, limit = self._counters, charge.key, charge.limit
-        at = hash(key) & MASK
+        at = shard_of(key)
         shard = counters.shards[at]
         old = shard.get(key)
         if old is None and counters.used >= counters.crowded and not counters.has_room(charge, now):
             return self._charge_shared(charge, now, written)
         before = UNSEEN if old is None else old
         if limit.is_plain:
-            new, usage = charge_gcra(before, now, limit, charge.cost, charge.owed)
+            new, usage = charge_gcra(before, moment, limit, charge.cost, charge.owed)
         else:
-            moment, end = self._window(limit, now)
-            new, usage = calendar_window.charge(before, moment, end, limit, charge.cost, charge.owed)
+            new, usage = charge_calendar(before, moment, -span_of(limit, moment).end, limit, charge.cost, charge.owed)
         if new is not before:
-            self._keep(counters, at, key, old, new, now, written)
+            shard[key] = new
+            written.append((shard, key, old, counters if old is None else None))
+            if old is None or self.dirty is not None:
+                self._note(counters, at, key, old, new, now)
         return usage
 
     def _charge_other(self, charge: Charge, now: float, written: list[Written]) -> Usage:
@@ -241,7 +252,7 @@ class MemoryStore:
         is_distinct = limit.count.kind is _DISTINCT
         table = self._sketches if is_distinct else self._log_table(limit.amount)
         place, item = _cut(charge.key) if is_distinct else (charge.key, b"")
-        at = hash(place) & MASK
+        at = shard_of(place)
         shard = table.open()[at]
         old = shard.get(place)
         if old is None and table.used >= table.crowded and not table.has_room(charge, now):
@@ -254,21 +265,21 @@ class MemoryStore:
             before = sliding_log.UNSEEN if old is None else old
             new, usage = sliding_log.charge(before, now, limit, charge.cost, charge.owed)
         if new is not before:
-            self._keep(table, at, place, old, new, now, written)
+            shard[place] = new
+            written.append((shard, place, old, table if old is None else None))
+            self._note(table, at, place, old, new, now)
             table.step(now)
         return usage
 
-    def _keep(self, table: Table[Any], at: int, place: str, old: Any, new: Any, now: float, written: list[Written]) -> None:
-        """Put a state in the place of the old one, None where the key is new."""
-        shard = table.shards[at]
-        shard[place] = new
+    def _note(self, table: Table[Any], shard: i64, place: str, old: Any, new: Any, now: float) -> None:
+        """Note that a state took the place of the old one, None where the key is new."""
         if old is None:
             table.used += 1
             table.new_until_sweep -= 1
-        written.append((shard, place, old, table if old is None else None))
-        until = now + LASTING_SECONDS
-        if self.dirty is not None and (table.lasts(new, until) or (old is not None and table.lasts(old, until))):
-            self.dirty[at].add(place)
+        if self.dirty is not None:
+            until = now + LASTING_SECONDS
+            if table.lasts(new, until) or (old is not None and table.lasts(old, until)):
+                self.dirty[shard].add(place)
 
     def _charge_shared(self, charge: Charge, now: float, written: list[Written]) -> Usage:
         """A key that found its table full."""
@@ -293,7 +304,7 @@ class MemoryStore:
         cost, limit = charge.cost, charge.limit
         table = self._under_way
         place, _, holder = charge.key.partition(ITEM_MARK)
-        shard = table.open()[hash(place) & MASK]
+        shard = table.open()[shard_of(place)]
         old = shard.get(place)
         if old is None and table.used >= table.capacity and cost > 0:
             self.overflows += 1
@@ -339,7 +350,7 @@ class MemoryStore:
             look = charge_gcra(self._counters.get(charge.key) or UNSEEN, now, limit, 0.0)[1]
         else:
             counter = self._counters.get(charge.key) or UNSEEN
-            look = calendar_window.charge(counter, *self._window(limit, now), limit, 0.0)[1]
+            look = charge_calendar(counter, *self._window(limit, now), limit, 0.0)[1]
         return Usage(exceeded=False, remaining=look.remaining, retry_after_seconds=0.0)
 
     def _gauge(self, name: str) -> float:

@@ -8,9 +8,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Hashable
 from time import perf_counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from proxyguard.limits.charge import ITEM_MARK, Charge
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64  # compiled, a machine's integer: half of all hashes have too many bits for others
 
 SHARDS: Final = 4096
 """The table is cut into so many dictionaries: growing or sweeping the 250 keys of one takes 50 µs, where one dictionary of a
@@ -54,8 +57,14 @@ TIDY_SHARDS: Final = 16
 """Shards swept in a step of tidying at most: those of a table with so many keys or more; an empty one costs 0.5 µs."""
 
 
+def shard_of(key: str) -> i64:
+    """Which shard a key lies in."""
+    hashed: i64 = hash(key)
+    return hashed & MASK
+
+
 class Table[State]:
-    """At most `capacity` states. Its owner reads and writes `shards[hash(key) & MASK]` itself, and keeps `used` true.
+    """At most `capacity` states. Its owner reads and writes `shards[shard_of(key)]` itself, and keeps `used` true.
 
     `end_of` says when a state may be forgotten: on the line, or, as a negative number, on the wall; `wall` makes a moment of the
     line one of the wall. `shared` are the counters that keys without a place share,
@@ -98,7 +107,7 @@ class Table[State]:
 
     def get(self, key: str) -> State | None:
         """The state of a key."""
-        return self.shards[hash(key) & MASK].get(key) if self.shards else None
+        return self.shards[shard_of(key)].get(key) if self.shards else None
 
     def open(self) -> list[dict[Hashable, State]]:
         """The shards, made when they are first needed: rules seldom use every table."""
@@ -157,7 +166,7 @@ class Table[State]:
 
     def restore(self, key: str, state: State, now: float) -> None:
         """Put a state that was kept elsewhere, if there is room and none of the key."""
-        shard = self.open()[hash(key) & MASK]
+        shard = self.open()[shard_of(key)]
         if self.lasts(state, now) and self.used < self.capacity and key not in shard:
             shard[key] = state
             self.used += 1
