@@ -34,15 +34,16 @@ class Address:
     `number` lies on the common 128-bit line. `text` is the canonical form, IPv4 for mapped addresses.
     """
 
-    __slots__ = ("_ban_keys", "_client_key", "_network_key", "number", "port", "text")
+    __slots__ = ("_ban_keys", "_client_key", "_network_key", "_prefixes", "number", "port", "text")
 
     def __init__(self, number: int, port: int | None = None) -> None:
         self.number = number
         self.port = port
         self.text = str(IPv4Address(number - V4_BASE)) if is_v4(number) else str(IPv6Address(number))
-        self._client_key: tuple[Prefixes, str] | None = None
-        self._network_key: tuple[Prefixes, str] | None = None
-        self._ban_keys: tuple[Prefixes, tuple[str, str]] | None = None
+        self._prefixes: Prefixes | None = None
+        """Of the keys below, those that were asked for."""
+        self._client_key = self._network_key = ""
+        self._ban_keys: tuple[str, str] | None = None
 
     @classmethod
     def parse(cls, text: str, port: int | None = None) -> Address:
@@ -55,27 +56,33 @@ class Address:
 
     def client_key(self, prefixes: Prefixes = DEFAULT_PREFIXES) -> str:
         """The key that `per: client` counts by: the address for IPv4, the /64 for IPv6 unless configured."""
-        cached = self._client_key
-        if cached is None or cached[0] is not prefixes:
-            bits = prefixes.client_v4 if self.is_v4 else prefixes.client_v6
-            cached = self._client_key = (prefixes, _prefix_text(self, bits))
-        return cached[1]
+        if self._prefixes is not prefixes:
+            self._keep_keys_of(prefixes)
+        if not self._client_key:
+            self._client_key = _prefix_text(self, prefixes.client_v4 if self.is_v4 else prefixes.client_v6)
+        return self._client_key
 
     def network_key(self, prefixes: Prefixes = DEFAULT_PREFIXES) -> str:
         """The key that `per: network` counts by: the /24 or the /48 unless configured."""
-        cached = self._network_key
-        if cached is None or cached[0] is not prefixes:
-            bits = prefixes.network_v4 if self.is_v4 else prefixes.network_v6
-            cached = self._network_key = (prefixes, _prefix_text(self, bits))
-        return cached[1]
+        if self._prefixes is not prefixes:
+            self._keep_keys_of(prefixes)
+        if not self._network_key:
+            self._network_key = _prefix_text(self, prefixes.network_v4 if self.is_v4 else prefixes.network_v6)
+        return self._network_key
 
     def ban_keys(self, prefixes: Prefixes = DEFAULT_PREFIXES) -> tuple[str, str]:
         """The keys by which every request looks for bans: the client's, and its network's."""
-        cached = self._ban_keys
-        if cached is None or cached[0] is not prefixes:
-            keys = f"client:{self.client_key(prefixes)}", f"network:{self.network_key(prefixes)}"
-            cached = self._ban_keys = (prefixes, keys)
-        return cached[1]
+        if self._prefixes is not prefixes:
+            self._keep_keys_of(prefixes)
+        keys = self._ban_keys
+        if keys is None:
+            keys = self._ban_keys = "client:" + self.client_key(prefixes), "network:" + self.network_key(prefixes)
+        return keys
+
+    def _keep_keys_of(self, prefixes: Prefixes) -> None:
+        self._prefixes = prefixes
+        self._client_key = self._network_key = ""
+        self._ban_keys = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Address) and other.number == self.number
@@ -123,7 +130,7 @@ def _prefix_text(address: Address, bits: int) -> str:
     if bits >= width:
         return address.text
     if bits == 24 and width == 32:  # the default for networks, and a tenth of the time
-        return f"{address.text[: address.text.rindex('.')]}.0/24"
+        return f"{address.text[: address.text.rfind('.')]}.0/24"
     base = V4_BASE if address.is_v4 else 0
     first = base + ((address.number - base) >> (width - bits) << (width - bits))
     return f"{Address(first).text}/{bits}"

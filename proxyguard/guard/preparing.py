@@ -157,7 +157,7 @@ class Preparing:
 
     def _recognise(self, account: Account, request: Request, now: float) -> None:
         """Set the request's account, when the upstream has named that of its session."""
-        session = account.session(request)
+        session = account.session.of(request)
         if session is None:
             return
         if session == AMBIGUOUS:
@@ -169,7 +169,7 @@ class Preparing:
             request.account_key = session
 
     def _learn_account(self, account: Account, request: Request, value: bytes) -> None:
-        session = account.session(request)
+        session = account.session.of(request)
         if session is not None and session != AMBIGUOUS:
             name = value.decode("ascii", "ignore").strip()
             network = self._policies().of(request.host).owner(request)[1]

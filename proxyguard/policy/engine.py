@@ -79,9 +79,9 @@ class Match:
         self.ban_keys: tuple[str, ...] = ()
         self.counted: list[Charge] = []
         """The charges so far, while rules are looked at."""
-        self.settling: tuple[int, ...] = ()
+        self.settling: list[int] = []
         """Places among the charges of those that the response is to put right."""
-        self.learning: tuple[int, ...] = ()
+        self.learning: list[int] = []
         """Places among the charges of those whose limits learn."""
         self.woken: set[Trigger] = set()
         self.score = 0.0
@@ -113,15 +113,15 @@ class Match:
         if not (applies or is_open):
             return False
         if limit is not None and rule.key is not None:
-            key = rule.key(self.request)
+            key = rule.key.of(self.request)
             if key is None:
                 return False
             if key == AMBIGUOUS:
                 return self._apply_uncounted(rule, order, position)
             if rule.settles:
-                self.settling += (len(self.counted),)
+                self.settling.append(len(self.counted))
             if limit.learned is not None:
-                self.learning += (len(self.counted),)
+                self.learning.append(len(self.counted))
             counted = self.counted
             owner = counted[0].owner if counted else self.policy.owner(self.request)  # one request has one
             self.steps.append((rule, len(counted), is_open))
@@ -221,13 +221,14 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
     shadow = found.shadow
     if not found.steps and not shadow:
         return PASSED
+    usages = outcome.usages
     score, tags = 0.0, found.given
     quotas: tuple[Quota, ...] = ()
     last: CompiledRule | None = None
     for rule, charge, is_open in found.steps:
         usage = None
         if charge is not None:
-            usage = outcome.usages[charge]
+            usage = usages[charge]
             if rule.announces:
                 quotas += (_announced(rule, found.charges[charge].limit, usage, found.now),)
             if not usage.exceeded:

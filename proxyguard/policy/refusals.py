@@ -34,7 +34,7 @@ def charged(found: Match, rule: CompiledRule | None, cost: float = 1.0) -> tuple
         if limit is None or counter.key is None or not (rule is None or _counts(limit.count.rules, rule, found)):
             continue
         if counter.condition.holds(found.facts, found.score, found.tags):
-            key = counter.key(request)
+            key = counter.key.of(request)
             if key is not None and key != AMBIGUOUS:
                 charges.append(Charge(key, limit, cost, stops=False, owed=True, owner=owner))
     return tuple(charges)

@@ -22,9 +22,6 @@ from proxyguard.policy.fields.field_type import AnyValues, FieldType, KeyForm, N
 from proxyguard.policy.fields.registry import field_type, read_name
 from proxyguard.policy.model import Field
 
-Shown = Callable[[Request], str | None]
-"""One part of a key as text; None when the request lacks it, AMBIGUOUS when sites may disagree about it."""
-
 AMBIGUOUS: Final = "?"
 """Stands for a part that has several values, or one that cannot be known. No value is ever shown like this."""
 
@@ -43,63 +40,122 @@ HASH_BYTES: Final = 8
 MISSING: Final = "-"
 """Stands for a part that the request lacks; no value is ever shown like this."""
 
-_PLAIN: Final = re.compile(rb"[A-Za-z0-9._~/:\[\]-]{2,64}|/")
+MAX_PLAIN: Final = 64
+
+_PLAIN: Final = re.compile(rb"[A-Za-z0-9._~/:\[\]-]{2,%d}|/" % MAX_PLAIN)
 """Hosts and paths that may stand in a key as they are: nothing that separates parts, nothing long."""
+
+
+class Shown:
+    """A key, or one part of one, as text. A class rather than a function: compiled, a method is found at a tenth of the cost."""
+
+    def of(self, request: Request) -> str | None:
+        """None when the request lacks it, AMBIGUOUS when sites may disagree about it."""
+        raise NotImplementedError
+
+
+class _Called(Shown):
+    """What a function says."""
+
+    def __init__(self, function: Callable[[Request], str | None]) -> None:
+        self._function = function
+
+    def of(self, request: Request) -> str | None:
+        return self._function(request)
+
+
+class _Client(Shown):
+    """The client's address, or a part of it."""
+
+    def __init__(self, prefixes: Prefixes) -> None:
+        self._prefixes = prefixes
+
+    def of(self, request: Request) -> str:
+        return request.client.client_key(self._prefixes)
+
+
+class _Network(_Client):
+    """The client's network."""
+
+    def of(self, request: Request) -> str:
+        return request.client.network_key(self._prefixes)
+
+
+class _JarName(_Client):
+    """The name of its cookie jar; the client where there is none."""
+
+    def of(self, request: Request) -> str:
+        return request.jar.name or request.client.client_key(self._prefixes)
+
+
+class _Starting(Shown):
+    """The key of a counter by client: no request lacks that."""
+
+    def __init__(self, start: str, client: _Client) -> None:
+        self._start = start
+        self._client = client
+
+    def of(self, request: Request) -> str:
+        return self._start + self._client.of(request)
+
+
+class _Counter(Shown):
+    """The key of a counter. AMBIGUOUS only where the limit refuses what is: else the client stands for the part."""
+
+    def __init__(self, start: str, parts: tuple[Shown, ...], client: _Client, limit: Limit) -> None:
+        self._start = start
+        self._parts = parts
+        self._client = client
+        self._missing = limit.missing
+        self._refuses = limit.ambiguous is Ambiguous.REJECT
+
+    def of(self, request: Request) -> str | None:
+        text = ""
+        for part in self._parts:
+            value = part.of(request)
+            if value is None:
+                if self._missing is Missing.SKIP:
+                    return None
+                value = MISSING if self._missing is Missing.SHARED else "@" + self._client.of(request)
+            elif value == AMBIGUOUS:
+                if self._refuses:
+                    return AMBIGUOUS
+                value = "@" + self._client.of(request)
+            text = f"{text}|{value}" if text else self._start + value
+        return text
 
 
 class KeyMaker:
     """Makes the keys of one policy."""
 
-    __slots__ = ("_hasher", "_prefixes", "_reading")
+    __slots__ = ("_client", "_hasher", "_prefixes", "_reading")
 
     def __init__(self, secret: bytes, prefixes: Prefixes, reading: SiteReading = STRICT) -> None:
         """`secret` may have any length."""
         self._reading = reading
         self._hasher = blake2b(key=blake2b(secret, digest_size=32).digest(), digest_size=HASH_BYTES)
         self._prefixes = prefixes
+        self._client = _Client(prefixes)
 
     def limit_key(self, rule_set: str, rule: str, limit: Limit, *, shadow: bool) -> Shown:
         """The key of a limited rule's counter; None when the limit does not apply.
 
         It stays the same as long as rule set, rule and limit do, and starts anew when one of them changes.
         """
-        counter = self._counter_key(rule_identity(rule_set, rule, limit, shadow=shadow), limit)
+        start = f"{rule_identity(rule_set, rule, limit, shadow=shadow)}|"
+        client, parts = self._client, tuple(self._part(part) for part in limit.per)
+        counter = _Starting(start, client) if limit.per == BY_CLIENT else _Counter(start, parts, client, limit)
         if limit.count.of is None:
             return counter
         value_of = self._counted_value(limit.count.of, limit.missing)
 
         def with_value(request: Request) -> str | None:
-            key, value = counter(request), value_of(request)
+            key, value = counter.of(request), value_of(request)
             if key is None or value is None or key == AMBIGUOUS:
                 return key if value is not None else None
             return distinct_key(key, self._digest(value.encode()))
 
-        return with_value
-
-    def _counter_key(self, start: str, limit: Limit) -> Shown:
-        """AMBIGUOUS only where the limit refuses what is: else the client stands for the part."""
-        parts = tuple(self._part(part) for part in limit.per)
-        missing, refuses = limit.missing, limit.ambiguous is Ambiguous.REJECT
-        client = self._client
-        if limit.per == BY_CLIENT:
-            return lambda request: f"{start}|{client(request)}"
-
-        def key(request: Request) -> str | None:
-            text = start
-            for part in parts:
-                value = part(request)
-                if value is None:
-                    if missing is Missing.SKIP:
-                        return None
-                    value = MISSING if missing is Missing.SHARED else f"@{client(request)}"
-                elif value == AMBIGUOUS:
-                    if refuses:
-                        return AMBIGUOUS
-                    value = f"@{client(request)}"
-                text = f"{text}|{value}"
-            return text
-
-        return key
+        return _Called(with_value)
 
     def is_own(self, limit: Limit) -> Callable[[Request], bool]:
         """Whether a request is counted by what belongs to its client alone, so that nobody else can have used up the limit."""
@@ -108,18 +164,18 @@ class KeyMaker:
         own = tuple(self._part(part) for part in limit.per if part.kind in OWN_KINDS)
         if own and limit.missing is Missing.SEPARATE:
             return lambda _request: True
-        return lambda request: any(part(request) is not None for part in own)
+        return lambda request: any(part.of(request) is not None for part in own)
 
-    def _counted_value(self, of: KeyPart, missing: Missing) -> Shown:
+    def _counted_value(self, of: KeyPart, missing: Missing) -> Callable[[Request], str | None]:
         """What must differ. An ambiguous value counts as one that was not seen before, unless all of it was: never as none."""
         part, client = self._part(of), self._client
 
         def value_of(request: Request) -> str | None:
-            value = part(request)
+            value = part.of(request)
             if value is None:
                 if missing is Missing.SKIP:
                     return None
-                return MISSING if missing is Missing.SHARED else f"@{client(request)}"
+                return MISSING if missing is Missing.SHARED else f"@{client.of(request)}"
             if value == AMBIGUOUS:
                 return f"?{self.hashed(b''.join((request.target, *request.header_index.get(b'cookie', ()))))}"
             return value
@@ -137,7 +193,7 @@ class KeyMaker:
         def key(request: Request) -> str:
             shown = []
             for name, part in parts:
-                value = part(request)
+                value = part.of(request)
                 if value is None or value == AMBIGUOUS:
                     return self.client_ban_key(request)
                 shown.append(f"{name}:{value}")
@@ -155,7 +211,7 @@ class KeyMaker:
         doubts = tuple((None, AMBIGUOUS) if part.kind == KeyKind.ACCOUNT else (AMBIGUOUS,) for part in per)
 
         def keys(request: Request) -> Iterable[str]:
-            unclear = sum(part(request) in doubt for (_, part, _), doubt in zip(candidates, doubts, strict=True))
+            unclear = sum(part.of(request) in doubt for (_, part, _), doubt in zip(candidates, doubts, strict=True))
             if not unclear:
                 return (own(request),)
             most = int(MAX_CANDIDATES ** (1 / unclear))
@@ -173,7 +229,7 @@ class KeyMaker:
         def candidates(request: Request, most: int) -> Iterable[str]:
             values = () if values_of is None else values_of(request)
             if len(values) < 2:
-                value = shown(request)
+                value = shown.of(request)
                 return () if value is None or value == AMBIGUOUS else (value,)
             half = most // 2
             return [as_text(value) for value in dict.fromkeys((*values[:half], *values[-half:]))]
@@ -190,7 +246,7 @@ class KeyMaker:
 
     def position(self, request: Request) -> float:
         """Where the client of a request stands among all, 0 to 1: nobody who does not have the secret can choose it."""
-        return int.from_bytes(self._digest(b"sample|" + self._client(request).encode())) / (1 << 8 * HASH_BYTES)
+        return int.from_bytes(self._digest(b"sample|" + self._client.of(request).encode())) / (1 << 8 * HASH_BYTES)
 
     def session_key(self, session: Field) -> Shown:
         """The keyed hash of what identifies a session: a cookie or a header; None when the request has none."""
@@ -201,21 +257,21 @@ class KeyMaker:
             case KeyKind.CLIENT:
                 return self._client
             case KeyKind.NETWORK:
-                return lambda request: request.client.network_key(self._prefixes)
+                return _Network(self._prefixes)
             case KeyKind.SITE:
-                return lambda _request: "*"
+                return _Called(lambda _request: "*")
             case KeyKind.ACCOUNT:
-                return lambda request: AMBIGUOUS if request.is_session_unclear else request.account_key
+                return _Called(lambda request: AMBIGUOUS if request.is_session_unclear else request.account_key)
             case KeyKind.JAR:
-                return lambda request: request.jar.name or self._client(request)
+                return _JarName(self._prefixes)
             case KeyKind.ITEM:
-                return _item
+                return _Called(_item)
             case _:
                 values_of, field = self._values(part), field_type(part.kind)
                 if values_of is None:
                     return self._of_field(field)
                 as_text = self._as_text(field)
-                return lambda request: _only(values_of(request), as_text)
+                return _Called(lambda request: _only(values_of(request), as_text))
 
     def _values(self, part: KeyPart) -> Callable[[Request], Values] | None:
         """The different values of a part that a request may have several of; None for other parts."""
@@ -226,15 +282,15 @@ class KeyMaker:
             return None
         match field.source:
             case NamedValues(whole=whole) if whole is not None and not part.name:
-                return lambda request: tuple(dict.fromkeys(whole(request)))
+                return lambda request: _distinct(whole(request))
             case NamedValues(by_name=by_name, for_key=None):
                 name = read_name(field, part.name.encode(), self._reading)
-                return lambda request: tuple(dict.fromkeys(by_name(request).get(name, ())))
+                return lambda request: _distinct(by_name(request).get(name, ()))
             case NamedValues(for_key=(canonical, values)):
                 canonical_name = canonical(part.name.encode())
                 return lambda request: values(request, canonical_name)
             case AnyValues(values_of):
-                return lambda request: tuple(dict.fromkeys(values_of(request)))
+                return lambda request: _distinct(values_of(request))
             case _:
                 return None
 
@@ -245,16 +301,14 @@ class KeyMaker:
         match source:
             case SingleValue(value_of):
                 if is_plain:
-                    return lambda request: self._plain_or_hash(value_of(request))
-                return lambda request: self.hashed(value_of(request))
+                    return _Called(lambda request: self._plain_or_hash(value_of(request)))
+                return _Called(lambda request: self.hashed(value_of(request)))
             case _:
                 raise TypeError(f"{field.kind} is no part of a key")
 
-    def _client(self, request: Request) -> str:
-        return request.client.client_key(self._prefixes)
-
     def _plain_or_hash(self, text: bytes) -> str:
-        return text.decode("ascii") if _PLAIN.fullmatch(text) else f"#{self.hashed(text)}"
+        is_word = 2 <= len(text) <= MAX_PLAIN and text.isalnum()  # a quick way to say the same of most
+        return text.decode("ascii") if is_word or _PLAIN.fullmatch(text) else f"#{self.hashed(text)}"
 
     def _as_text(self, field: FieldType) -> Callable[[bytes], str]:
         """How a value of a field that may have several stands in a key."""
@@ -273,6 +327,11 @@ class KeyMaker:
 def _identified(part: KeyPart, session: Field | None) -> KeyPart:
     """What of a request says the value of a part: of an account its session."""
     return part if part.kind != KeyKind.ACCOUNT or session is None else KeyPart(session.kind, session.name)
+
+
+def _distinct(values: Values) -> Values:
+    """The values, each once."""
+    return values if len(values) < 2 else tuple(dict.fromkeys(values))
 
 
 def _only(values: Values, as_text: Callable[[bytes], str]) -> str | None:

@@ -296,7 +296,7 @@ class _Walk:
 
     def _key(self, entry: TracedRule, limit: Limit) -> str | None:
         shadow = entry.mode is Mode.SHADOW
-        return self.keys.limit_key(entry.rule_set, entry.rule.name, limit, shadow=shadow)(self.request)
+        return self.keys.limit_key(entry.rule_set, entry.rule.name, limit, shadow=shadow).of(self.request)
 
     def _ban_keys(self, entries: list[TracedRule]) -> tuple[str, ...]:
         own = self.keys.own_ban_keys(self.request)

@@ -213,7 +213,7 @@ def _run_step(
     request.item = item_of(policy.compiled.items, request, step.request.heat)
     request.form = form_of(policy.compiled.forms, request, step.request.form)
     if request.account is not None and policy.compiled.account is not None:
-        session = policy.compiled.account.session(request)
+        session = policy.compiled.account.session.of(request)
         request.is_session_unclear = session == AMBIGUOUS
         request.account_key = None if session == AMBIGUOUS else session
     around = Circumstances(step.minute, nextafter(step.share, 0.0) if step.share < 1 else 1.0)

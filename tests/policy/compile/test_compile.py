@@ -226,7 +226,7 @@ def test_keys_are_of_the_path_as_the_site_reads_it_and_shadow_counts_apart() -> 
     maker = KeyMaker(b"secret", DEFAULT_PREFIXES, PRESETS["tomcat"])
     for each, shadow in zip(made.rules, (False, True), strict=True):
         assert each.key is not None
-        assert each.key(plain) == each.key(spelt) == maker.limit_key("set-a", each.name, by_path, shadow=shadow)(plain)
+        assert each.key.of(plain) == each.key.of(spelt) == maker.limit_key("set-a", each.name, by_path, shadow=shadow).of(plain)
 
 
 def test_a_policy_knows_what_it_asks_others_for() -> None:
@@ -274,7 +274,7 @@ def test_rules_of_the_same_name_in_two_rule_sets_count_apart() -> None:
     one = RuleSet(name="one", file="one", rules=(rule("flood", Reject(), counted=limit(1)),))
     two = RuleSet(name="two", file="two", rules=(rule("flood", Reject(), counted=limit(1)),))
     both = compile_policy(Policy((one, two)), secret=b"secret")
-    keys = [compiled_rule.key(request()) for compiled_rule in both.rules if compiled_rule.key is not None]
+    keys = [compiled_rule.key.of(request()) for compiled_rule in both.rules if compiled_rule.key is not None]
     assert len(set(keys)) == 2
 
 
@@ -297,7 +297,7 @@ def test_what_a_limit_counts_by_or_counts_is_looked_up(per: str, of: str, jars: 
 def test_keys_survive_a_reload_that_changes_other_things() -> None:
     def key(*rules: Rule) -> str | None:
         shown = compiled(*rules).rules[-1].key
-        return shown(request()) if shown is not None else None
+        return shown.of(request()) if shown is not None else None
 
     before = key(rule("flood", Reject(), word("a"), limit(5)))
     assert before == key(rule("other", Reject()), rule("flood", Tag("x"), counted=limit(5), expires=99.0))

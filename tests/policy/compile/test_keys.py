@@ -24,7 +24,7 @@ HASH = "[0-9a-f]{16}"
 
 
 def key(counted: Limit, asked: Request, maker: KeyMaker = KEYS) -> str | None:
-    full = maker.limit_key("set-a", "flood", counted, shadow=False)(asked)
+    full = maker.limit_key("set-a", "flood", counted, shadow=False).of(asked)
     if full is None:
         return None
     identity, _, parts = full.partition("|")
@@ -185,7 +185,7 @@ def test_an_ambiguous_part_is_counted_by_the_client_and_never_not_at_all(text: s
     counted = limit(1, SESSION, missing=missing)
     assert key(counted, cookies(text)) == "@192.0.2.1"
     assert (
-        KEYS.limit_key("set-a", "flood", replace(counted, ambiguous=Ambiguous.REJECT), shadow=False)(cookies(text)) == AMBIGUOUS
+        KEYS.limit_key("set-a", "flood", replace(counted, ambiguous=Ambiguous.REJECT), shadow=False).of(cookies(text)) == AMBIGUOUS
     )
 
 
@@ -221,7 +221,7 @@ def test_a_ban_of_an_account_is_looked_for_by_its_session_whatever_is_known_of_t
     by_account = (KeyPart(KeyKind.ACCOUNT),)
     session = Field(FieldKind.COOKIE, "session")
     known = cookies("session=abc")
-    known.account_key = KEYS.session_key(session)(known)
+    known.account_key = KEYS.session_key(session).of(known)
     asked = cookies(text)
     asked.is_session_unclear = text != "session=abc"
     assert KEYS.ban_key(by_account)(known) in KEYS.looked_up(by_account, session)(asked)

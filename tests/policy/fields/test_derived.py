@@ -103,7 +103,7 @@ def test_the_last_segment_is_a_page_in_every_format_where_the_site_has_formats()
         assert [rule.name for rule, _, _ in match(compiled, request("/users/5.json"), 0.0).steps] == holding
     limit = Limit(1, 60.0, 1, (KeyPart("path_segment", "2"),))
     for preset, count in (("rails", 1), ("strict", 3)):
-        key = KeyMaker(b"", DEFAULT_PREFIXES, PRESETS[preset]).limit_key("a", "b", limit, shadow=False)
+        key = KeyMaker(b"", DEFAULT_PREFIXES, PRESETS[preset]).limit_key("a", "b", limit, shadow=False).of
         asked = [request(f"/users/{last}") for last in ("5", "5.json", "5.x")]
         for each in asked:
             each.read_as(PRESETS[preset])
