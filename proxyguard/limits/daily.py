@@ -160,26 +160,26 @@ class DailyUse:
         for rule in self._rules.values():
             rule.is_frozen = True
 
-    def usual(self, key: str) -> float:
-        """What a key used on a usual day of late; -1 while its rule knows too few days."""
-        rule = self._rule(rule_of(key))
+    def usual(self, name: str, key: str) -> float:
+        """What a key of a rule of this name used on a usual day of late; -1 while the rule knows too few days."""
+        rule = self._rule(name)
         if rule is None or len(rule.totals) < KNOWN_DAYS:
             return -1.0
-        known = self._keys.get(place_of(key))
+        known = self._keys.get(place_of(name, key))
         if known is None:
             return 0.0
         known.go_on_to(rule)
         return _median(known.days, len(rule.totals))
 
-    def observe(self, key: str, network: str, used: float, least: float) -> None:
-        """Take in that a key has used so much today; below `least` it is nothing that anybody needs to know."""
-        rule = self._rule(rule_of(key))
+    def observe(self, name: str, key: str, network: str, used: float, least: float) -> None:
+        """Take in that a key of a rule has used so much today; below `least` it is nothing that anybody needs to know."""
+        rule = self._rule(name)
         if rule is None:
             return
         rule.total += 1.0
         if used < least:
             return
-        place = place_of(key)
+        place = place_of(name, key)
         known = self._keys.get(place)
         if known is None:
             self._forget_old()
@@ -280,11 +280,11 @@ def rule_of(key: str) -> str:
     return name
 
 
-def place_of(key: str) -> str:
-    """The key without the digits of its limit, and without the value of one on distinct values."""
+def place_of(rule: str, key: str) -> str:
+    """The key of a rule without the digits of its limit, and without the value of one on distinct values."""
     start = key.find("|")
     end = key.find("\0")
-    return f"{rule_of(key)}~{key[start:] if end < 0 else key[start:end]}"
+    return f"{rule}~{key[start:] if end < 0 else key[start:end]}"
 
 
 def _median(days: Sequence[float], known: int) -> float:

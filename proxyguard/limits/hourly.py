@@ -53,9 +53,10 @@ class HourlyUse:
 
         Hours up to `frozen_at`, of the line, teach nothing.
         """
-        hour = int(wall // HOUR_SECONDS)
-        if hour == self._hour:
+        begins = self._hour * HOUR_SECONDS
+        if begins <= wall < begins + HOUR_SECONDS:
             return
+        hour = int(wall // HOUR_SECONDS)
         began = now
         if self._hour >= 0:
             spent = now - self._began
@@ -77,8 +78,8 @@ class HourlyUse:
 
     def is_known(self) -> bool:
         """Whether enough days are known of this hour and its neighbours."""
-        hour = self._hour
-        return min(self.days[(hour - 1) % HOURS], self.days[hour % HOURS], self.days[(hour + 1) % HOURS]) >= KNOWN_DAYS
+        hour, days = self._hour % HOURS, self.days
+        return days[hour - 1] >= KNOWN_DAYS and days[hour] >= KNOWN_DAYS and days[(hour + 1) % HOURS] >= KNOWN_DAYS
 
     def mean(self) -> float:
         """What is usual as far as anything is known."""

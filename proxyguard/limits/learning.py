@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from proxyguard.limits.cells import Cells, CellUse
 from proxyguard.limits.charge import Charge, Usage
-from proxyguard.limits.daily import DAY_SECONDS, DAYS, DailyUse, place_of, rule_of
+from proxyguard.limits.daily import DAY_SECONDS, DAYS, DailyUse, place_of
 from proxyguard.limits.hourly import HOUR_SECONDS, HourlyUse, budget
 from proxyguard.limits.limit import Learned, Limit
 
@@ -32,6 +32,45 @@ EDGE_SECONDS: Final = 900.0
 
 LOOK_SECONDS: Final = 1.0
 """Between looks whether a day or an hour is over, unless the clock says another hour."""
+
+
+class Learner:
+    """A charge whose limit learns: its place among the charges of a request, and the name of its rule."""
+
+    __slots__ = ("at", "rule")
+
+    def __init__(self, at: int, rule: str) -> None:
+        self.at = at
+        self.rule = rule
+
+
+class _Widening:
+    """A limit, which keeps its id its own, and it by what was wanted of it and by its step. The last one wanted is at hand."""
+
+    __slots__ = ("by_step", "by_wanted", "last", "limit", "wanted")
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self.by_wanted: dict[float, Limit] = {}
+        self.by_step: dict[int, Limit] = {}
+        self.wanted = 0.0
+        self.last = limit
+
+    def limit_for(self, learned: Learned, wanted: float) -> Limit:
+        """The limit with an amount of at least what is wanted."""
+        if wanted == self.wanted:
+            return self.last
+        widened = self.by_wanted.get(wanted)
+        if widened is None:
+            step = step_of(self.limit, learned, wanted)
+            widened = self.by_step.get(step)
+            if widened is None:
+                widened = self.by_step[step] = widened_by(self.limit, learned, step)
+            if len(self.by_wanted) >= MAX_WANTED:
+                self.by_wanted.clear()
+            self.by_wanted[wanted] = widened
+        self.wanted, self.last = wanted, widened
+        return widened
 
 
 class Learning:
@@ -52,8 +91,8 @@ class Learning:
         self._hour = -1
         self._hourly: dict[str, HourlyUse] = {}
         self._wall = wall
-        self._widened: dict[int, tuple[Limit, dict[float, Limit], dict[int, Limit]]] = {}
-        """By id: the limit, which keeps its id its own, and it by what was wanted and by its step."""
+        self._widened: dict[int, _Widening] = {}
+        """By the id of the limit."""
 
     def begin(self, limits: Mapping[str, Limit], now: float) -> None:
         """Time goes on for these limits, by the names of their rules: those that nobody uses learn just that."""
@@ -76,33 +115,35 @@ class Learning:
         hours.turn(now, self._wall(now), self._frozen_at)
         return hours
 
-    def widen(self, charges: tuple[Charge, ...], places: Sequence[int]) -> tuple[Charge, ...]:
-        """The charges, those at `places`, of limits that learn, with the amount that they have at the time of `begin`."""
+    def widen(self, charges: tuple[Charge, ...], learners: list[Learner]) -> tuple[Charge, ...]:
+        """The charges, those of limits that learn with the amount that they have at the time of `begin`."""
         found: list[Charge] | None = None
-        for at in places:
-            charge = charges[at]
+        for each in learners:
+            charge = charges[each.at]
             key, limit = charge.key, charge.limit
             learned = limit.learned
             if learned is None:
                 continue
-            usual = self.daily.usual(key) if limit.period_seconds == DAY_SECONDS else self._usual(key, limit)
-            wanted = (learned.until_known or learned.at_most) if usual < 0.0 else amount_for(limit, learned, usual)
+            is_daily = limit.period_seconds == DAY_SECONDS
+            usual = self.daily.usual(each.rule, key) if is_daily else self._usual(each.rule, key, limit)
+            wanted = float(learned.until_known or learned.at_most) if usual < 0.0 else amount_for(limit, learned, usual)
             widened = self._with(limit, learned, wanted)
             if widened is not limit:
                 found = [*charges] if found is None else found
-                found[at] = charge.within(widened)
+                found[each.at] = charge.within(widened)
         return charges if found is None else tuple(found)
 
     def observe(
-        self, charges: Sequence[Charge], places: Sequence[int], usages: Sequence[Usage], *, since: float, forwards: bool
+        self, charges: tuple[Charge, ...], learners: list[Learner], usages: tuple[Usage, ...], *, since: float, forwards: bool
     ) -> None:
         """Learn from what a store said to charges of `widen`. What was refused, by whatever rule, is nobody's use.
 
         `since` is when they were charged, by the wall: what was used in a window that is over is no use of the one that followed.
         """
-        if since // EDGE_SECONDS != self._wall_now // EDGE_SECONDS:
+        if since != self._wall_now and since // EDGE_SECONDS != self._wall_now // EDGE_SECONDS:
             return
-        for at in places:
+        for each in learners:
+            at = each.at
             if at >= len(usages):  # of a banned client there are none
                 return
             charge, usage = charges[at], usages[at]
@@ -112,14 +153,14 @@ class Learning:
                 continue
             used = float(limit.amount - (0 if usage.exceeded else usage.remaining))
             if limit.period_seconds != DAY_SECONDS:
-                hours = self._hours(rule_of(key))
+                hours = self._hours(each.rule)
                 if limit.of_site:
                     hours.observe(used, is_refused=usage.exceeded)
                 else:
-                    place = place_of(key)
+                    place = place_of(each.rule, key)
                     self.cells.observe(place, hours, used, self._now, self._wall_now, is_refused=usage.exceeded)
             elif forwards:
-                self.daily.observe(key, charge.owner[1], used, (learned.base or limit.amount) / learned.times)
+                self.daily.observe(each.rule, key, charge.owner[1], used, (learned.base or limit.amount) / learned.times)
 
     def repeat_day(self) -> None:
         """Go on as if there had been a week of days like the last whole one: for simulations, which have one day."""
@@ -161,12 +202,12 @@ class Learning:
         self._hourly = hourly
         self._begun = None
 
-    def _usual(self, key: str, limit: Limit) -> float:
+    def _usual(self, rule: str, key: str, limit: Limit) -> float:
         """What is usual for a limit by the hour."""
-        hours = self._hours(rule_of(key))
+        hours = self._hours(rule)
         if limit.of_site:
             return hours.usual()
-        return self.cells.usual(place_of(key), self._now, self._wall_now) if hours.is_known() else -1.0
+        return self.cells.usual(place_of(rule, key), self._now, self._wall_now) if hours.is_known() else -1.0
 
     def _hours(self, rule: str) -> HourlyUse:
         hours = self._hourly.get(rule)
@@ -184,18 +225,8 @@ class Learning:
         if known is None:
             if len(self._widened) >= MAX_LIMITS:
                 self._widened.clear()
-            known = self._widened[id(limit)] = (limit, {}, {})
-        _, by_wanted, by_step = known
-        widened = by_wanted.get(wanted)
-        if widened is None:
-            step = step_of(limit, learned, wanted)
-            widened = by_step.get(step)
-            if widened is None:
-                widened = by_step[step] = widened_by(limit, learned, step)
-            if len(by_wanted) >= MAX_WANTED:
-                by_wanted.clear()
-            by_wanted[wanted] = widened
-        return widened
+            known = self._widened[id(limit)] = _Widening(limit)
+        return known.limit_for(learned, wanted)
 
 
 def amount_for(limit: Limit, learned: Learned, usual: float) -> float:

@@ -20,7 +20,8 @@ from proxyguard.limits.daily import (
     rule_of,
 )
 
-RULE = "quota~aaaaaa"
+NAME = "quota"
+RULE = f"{NAME}~aaaaaa"
 OFFICE = f"{RULE}|192.0.2.1"
 HOME = f"{RULE}|198.51.100.9"
 NETWORK = "network:192.0.2.0/24"
@@ -39,7 +40,7 @@ class Days:
         self.daily.turn(now, now)
         for key, used in use.items():
             for at in range(requests):
-                self.daily.observe(key, NETWORK, used * (at + 1) / requests, 50.0)
+                self.daily.observe(rule_of(key), key, NETWORK, used * (at + 1) / requests, 50.0)
         self.today += 1
 
     def restart(self) -> None:
@@ -50,7 +51,7 @@ class Days:
     def usual(self, key: str) -> float:
         now = self.today * DAY_SECONDS
         self.daily.turn(now, now)
-        return self.daily.usual(key)
+        return self.daily.usual(rule_of(key), key)
 
 
 def test_nothing_is_usual_before_three_days_are_known() -> None:
@@ -80,8 +81,8 @@ def test_today_does_not_count() -> None:
     for _ in range(7):
         days.spend({OFFICE: 100})
     assert days.usual(OFFICE) == 100.0
-    days.daily.observe(OFFICE, NETWORK, 9_000, 50.0)
-    assert days.daily.usual(OFFICE) == 100.0
+    days.daily.observe(NAME, OFFICE, NETWORK, 9_000, 50.0)
+    assert days.daily.usual(NAME, OFFICE) == 100.0
 
 
 def test_weekends_do_not_lower_what_is_usual() -> None:
@@ -179,13 +180,13 @@ def test_a_day_is_one_of_the_time_zone_that_the_limit_has(zone: str) -> None:
             now = midnight + day * DAY_SECONDS + hour * 3600.0
             daily.turn(now, now)
             daily.begin("quota", zone)
-            daily.observe(OFFICE, NETWORK, 100.0 + hour if day % 2 else 0.0, 50.0)
+            daily.observe(NAME, OFFICE, NETWORK, 100.0 + hour if day % 2 else 0.0, 50.0)
         if day == 10:
             kept, daily = json.loads(json.dumps(daily.as_data())), DailyUse()
             daily.restore(kept, now)
     [(_, _, today, days)] = daily.as_data()["keys"].values()
     assert (today, days) == (123.0, [0.0, 123.0, 0.0, 123.0, 0.0, 123.0, 0.0])
-    assert daily.usual(OFFICE) == 0.0
+    assert daily.usual(NAME, OFFICE) == 0.0
 
 
 def test_what_was_kept_before_zones_had_days_is_taken_over() -> None:
@@ -204,25 +205,25 @@ def test_a_network_cannot_take_the_room_of_others() -> None:
     daily = DailyUse()
     daily.turn(0.0, 0.0)
     for each in range(5_000):
-        daily.observe(f"{RULE}|2001:db8:0:{each:x}::/64", "network:2001:db8::/48", 900, 50.0)
+        daily.observe(NAME, f"{RULE}|2001:db8:0:{each:x}::/64", "network:2001:db8::/48", 900, 50.0)
     assert len(daily) == KEYS_OF_NETWORK
     assert daily.refusals == 5_000 - KEYS_OF_NETWORK
-    daily.observe(OFFICE, NETWORK, 900, 50.0)
+    daily.observe(NAME, OFFICE, NETWORK, 900, 50.0)
     assert len(daily) == KEYS_OF_NETWORK + 1
 
 
 def test_a_full_table_keeps_whom_it_has() -> None:
     daily = DailyUse()
     daily.turn(0.0, 0.0)
-    daily.observe(OFFICE, NETWORK, 900, 50.0)
+    daily.observe(NAME, OFFICE, NETWORK, 900, 50.0)
     for each in range(MAX_KEYS + 10):
-        daily.observe(f"{RULE}|{each}", f"network:{each // 100}", 900, 50.0)
+        daily.observe(NAME, f"{RULE}|{each}", f"network:{each // 100}", 900, 50.0)
     assert len(daily) == MAX_KEYS
     assert daily.refusals == 11
     for day in range(1, 4):
         daily.turn(day * DAY_SECONDS, day * DAY_SECONDS)
-        daily.observe(OFFICE, NETWORK, 900, 50.0)
-    assert daily.usual(OFFICE) == 900.0
+        daily.observe(NAME, OFFICE, NETWORK, 900, 50.0)
+    assert daily.usual(NAME, OFFICE) == 900.0
 
 
 def test_who_comes_every_day_does_not_keep_the_room_of_those_who_stayed_away() -> None:
@@ -231,12 +232,12 @@ def test_who_comes_every_day_does_not_keep_the_room_of_those_who_stayed_away() -
     daily.begin("quota")
     for day in range(1, 20):
         daily.turn(day * DAY_SECONDS, day * DAY_SECONDS)
-        daily.usual(OFFICE)  # asked for before each charge
-        daily.observe(OFFICE, NETWORK, 900, 50.0)
+        daily.usual(NAME, OFFICE)  # asked for before each charge
+        daily.observe(NAME, OFFICE, NETWORK, 900, 50.0)
         if day == 4:
             for each in range(MAX_KEYS - 1):
-                daily.observe(f"{RULE}|{each}", f"network:{each // 100}", 900, 50.0)
-    daily.observe(HOME, "network:198.51.100.0/24", 900, 50.0)
+                daily.observe(NAME, f"{RULE}|{each}", f"network:{each // 100}", 900, 50.0)
+    daily.observe(NAME, HOME, "network:198.51.100.0/24", 900, 50.0)
     assert daily.refusals == 0
 
 
@@ -248,7 +249,7 @@ def test_a_clock_that_is_set_moves_one_day_at_most(moved: int) -> None:
     now = days.today * DAY_SECONDS
     for minute in range(60):
         days.daily.turn(now + minute * 60, now + (moved * DAY_SECONDS if minute % 2 else 0) + minute * 60)
-    assert days.daily.usual(OFFICE) == 300.0
+    assert days.daily.usual(NAME, OFFICE) == 300.0
     assert days.daily.as_data()["rules"]["quota"][0] == DAYS  # days that ended
 
 
@@ -268,7 +269,7 @@ def test_what_is_known_goes_through_json() -> None:
     now = days.today * DAY_SECONDS
     other.restore(json.loads(json.dumps(days.daily.as_data())), now)
     other.turn(now, now)
-    assert (other.usual(OFFICE), other.usual(HOME), len(other)) == (300.0, 80.0, 2)
+    assert (other.usual(NAME, OFFICE), other.usual(NAME, HOME), len(other)) == (300.0, 80.0, 2)
 
 
 @pytest.mark.parametrize("data", [{}, {"day": 1, "rules": {"a": [1]}, "keys": {}}, {"day": 1, "rules": {}, "keys": {"a": 5}}])
@@ -285,8 +286,8 @@ def test_who_asks_for_it_is_forgotten_and_nobody_else() -> None:
     daily = DailyUse()
     daily.turn(0.0, 0.0)
     for client in ("192.0.2.1", "192.0.2.10"):
-        daily.observe(f"of-a-client~abcdef|{client}", "192.0.2.0/24", 50.0, 1.0)
-        daily.observe(f"of-both~abcdef|/a|{client}|x", "192.0.2.0/24", 50.0, 1.0)
+        daily.observe("of-a-client", f"of-a-client~abcdef|{client}", "192.0.2.0/24", 50.0, 1.0)
+        daily.observe("of-both", f"of-both~abcdef|/a|{client}|x", "192.0.2.0/24", 50.0, 1.0)
     assert daily.forget("192.0.2.1") == 2
     assert [place for place in daily.as_data()["keys"] if place.endswith("192.0.2.1")] == []
     assert len(daily) == 2
@@ -297,5 +298,5 @@ def test_who_asks_for_it_is_forgotten_and_nobody_else() -> None:
 def test_what_a_client_sent_is_no_part_of_the_name_of_a_rule(mark: str) -> None:
     key = f"quota{mark}aaaaaa|192.0.2.1|/~alice/a!b"
     assert rule_of(key) == "quota"
-    assert place_of(key) == "quota~|192.0.2.1|/~alice/a!b"
-    assert rule_of(place_of(key)) == "quota"
+    assert place_of("quota", key) == "quota~|192.0.2.1|/~alice/a!b"
+    assert rule_of(place_of("quota", key)) == "quota"
