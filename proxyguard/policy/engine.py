@@ -43,7 +43,7 @@ class Ruling(Value):
 
     __slots__ = ("ban", "decision")
 
-    def __init__(self, decision: Decision, ban: BanOrder | None) -> None:
+    def __init__(self, decision: Decision, ban: BanOrder | None = None) -> None:
         self.decision = decision
         self.ban = ban
 
@@ -177,10 +177,13 @@ class Match:
                 _wake(self.policy, trigger, position, order)
 
 
+MAX_TAGGED: Final = 64
+"""Sets of tags of which a rule keeps what it makes of them."""
+
 MAX_NOTED: Final = 1024
 """Decisions to pass that a policy keeps, about 400 KiB: one for each set of points, tags and shadow hits that came together."""
 
-PASSED = Ruling(PASS_BY_DEFAULT, None)
+PASSED = Ruling(PASS_BY_DEFAULT)
 
 
 def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO_TAGS, around: Circumstances = AS_IT_IS) -> Match:
@@ -214,11 +217,11 @@ def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO
 def decide(found: Match, outcome: Outcome) -> Ruling:
     """Decide with the counts known. `outcome` is what the store said to `found.charges` and `found.ban_keys`."""
     if found.decision is not None:
-        return Ruling(found.decision, None)
+        return Ruling(found.decision)
     ban = outcome.ban
     if ban is not None:
         decision = Decision(action=ban.then, rule=ban.rule, reason=ban.reason, banned=True, shadow=found.shadow)
-        return Ruling(decision, None)
+        return Ruling(decision)
     shadow = found.shadow
     if not found.steps and not shadow:
         return PASSED
@@ -241,7 +244,7 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
             last = rule
         elif rule.terminal:
             if rule.plain is not None and not (score or tags or shadow or quotas):
-                return Ruling(rule.plain, None)
+                return Ruling(rule.plain)
             limit = None if charge is None else found.charges[charge].limit
             return _final(found, rule, limit, usage, Accumulated(score, tags, shadow, quotas))
         else:
@@ -249,10 +252,10 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
     if not (score or tags or shadow or quotas):
         return PASSED
     if last is not None and len(shadow) == 1 and not (score or tags or quotas):
-        return Ruling(last.noted, None)
+        return Ruling(last.noted)
     if quotas:
-        return Ruling(Decision(action=PASS, score=score, tags=tags, shadow=shadow, quotas=quotas), None)
-    return Ruling(_noted(found.policy, score, tags, shadow), None)
+        return Ruling(Decision(action=PASS, score=score, tags=tags, shadow=shadow, quotas=quotas))
+    return Ruling(_noted(found.policy, score, tags, shadow))
 
 
 def _noted(policy: CompiledPolicy, score: float, tags: Tags, shadow: tuple[ShadowHit, ...]) -> Decision:
@@ -379,7 +382,14 @@ def _final(found: Match, rule: CompiledRule, limit: Limit | None, usage: Usage |
 
 
 def _with_action(rule: CompiledRule, score: float, tags: Tags) -> tuple[float, Tags]:
-    return (score + rule.points, tags) if rule.tag is None else (score, tags | {rule.tag})
+    if rule.tag is None:
+        return score + rule.points, tags
+    tagged = rule.tagged.get(tags)
+    if tagged is None:
+        if len(rule.tagged) >= MAX_TAGGED:
+            rule.tagged.clear()
+        tagged = rule.tagged[tags] = tags | {rule.tag}
+    return score, tagged
 
 
 def _wake(policy: CompiledPolicy, trigger: Trigger, position: int, order: list[int]) -> None:

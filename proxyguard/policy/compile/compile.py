@@ -68,7 +68,7 @@ class CompiledRule:
     __slots__ = (
         "action", "action_name", "allows", "announces", "asks_given", "condition", "cost", "enforced", "expires", "hangs",
         "is_own", "key", "limit", "name", "noted", "plain", "points", "reads_refusals", "reason", "refuses", "restriction",
-        "settles", "shadow_hit", "tag", "terminal", "wakes",
+        "settles", "shadow_hit", "tag", "tagged", "terminal", "wakes",
     )  # fmt: skip
 
     def __init__(
@@ -86,6 +86,7 @@ class CompiledRule:
         self.terminal = kind.is_terminal
         self.points = action.points if isinstance(action, Score) else 0.0
         self.tag = action.name if isinstance(action, Tag) else None
+        self.tagged: dict[Tags, Tags] = {}  # what the engine made of tags with the rule's: few sets come together
         self.wakes = _wakes(action) if enforced else ()
         self.limit: Limit | None = rule.limit
         self.key = key
