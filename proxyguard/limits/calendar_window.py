@@ -79,13 +79,14 @@ def charge(
 
     A store hands in, and keeps, a negative `end`, which tells times on the wall from those on the line; see `clock`.
     """
-    used = state.imag if abs(state.real) == abs(end) else 0.0
+    until = state.real
+    used = state.imag if abs(until) == abs(end) else 0.0
     amount = limit.amount
     most = amount * (1.0 + TOLERANCE)
     if cost == 1.0 and not owed:  # nearly all charges
         left = most - (used + 1.0)
         if left >= 0.0:
-            return end + IMAG * (used + 1.0), fitting(int(left))
+            return state + IMAG if until == end else end + IMAG * (used + 1.0), fitting(int(left))
     asked = min(cost or 1.0, amount) if not owed else cost
     exceeded = used + asked > most
     if cost < 0 and not used:

@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-import msgspec
-
 from proxyguard.core.decision import Refusal, Reject
+from proxyguard.core.value import Value
 from proxyguard.limits.charge import NOBODY, Charge, Owner, Usage
 from proxyguard.limits.stores.notes import StoreNote
 
@@ -44,13 +43,21 @@ class BanRecord:
         return bool(self.network) or self.rule != OPERATOR
 
 
-class Outcome(msgspec.Struct, frozen=True, gc=False):  # no cycle can lead back to it
-    """What a `charge` call says: the active ban, if any (then nothing was counted), else one usage per charge, in order."""
+class Outcome(Value):
+    """What a `charge` call says: the active ban, if any (then nothing was counted), else one usage per charge, in order.
 
-    ban: BanRecord | None
-    usages: tuple[Usage, ...]
-    counted: bool = True
-    """False: no store had the charges, so nothing is reserved that could be given back."""
+    `counted` False: no store had the charges, so nothing is reserved that could be given back.
+    """
+
+    __slots__ = ("ban", "counted", "usages")
+
+    def __init__(self, ban: BanRecord | None, usages: tuple[Usage, ...], *, counted: bool = True) -> None:
+        self.ban = ban
+        self.usages = usages
+        self.counted = counted
+
+    def held(self) -> tuple[object, ...]:
+        return self.ban, self.usages, self.counted
 
 
 def uncounted(charges: Sequence[Charge]) -> Outcome:

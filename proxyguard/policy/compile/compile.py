@@ -7,7 +7,7 @@ nothing of charging or of what follows from a rule that holds: that is the engin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Prefixes
@@ -174,7 +174,7 @@ class CompiledPolicy:
         facts: FactTable,
         outside: OutsideFacts,
         always: tuple[int, ...],
-        by_trigger: Mapping[Trigger, tuple[int, ...]],
+        by_trigger: dict[Trigger, tuple[int, ...]],
         keys: KeyMaker,
         reading: SiteReading,
         items: ItemFinder | None,
