@@ -87,7 +87,7 @@ def fill_learned() -> object:
         daily.turn(day * DAY_SECONDS, day * DAY_SECONDS)
         for number in range(MAX_KEYS):
             key = f"rare-items-of-network~a1b2c3|network:{number >> 8:x}:{number & 255:x}::/48"
-            daily.observe(key, f"n{number >> 6}", 300.0 + number, 1.0)
+            daily.observe("rare-items-of-network", key, f"n{number >> 6}", 300.0 + number, 1.0)
     return daily
 
 

@@ -34,7 +34,7 @@ LOOK_SECONDS: Final = 1.0
 """Between looks whether a day or an hour is over, unless the clock says another hour."""
 
 
-class Learner:
+class LearningPlace:
     """A charge whose limit learns: its place among the charges of a request, and the name of its rule."""
 
     __slots__ = ("at", "rule")
@@ -115,10 +115,10 @@ class Learning:
         hours.turn(now, self._wall(now), self._frozen_at)
         return hours
 
-    def widen(self, charges: tuple[Charge, ...], learners: list[Learner]) -> tuple[Charge, ...]:
+    def widen(self, charges: tuple[Charge, ...], places: list[LearningPlace]) -> tuple[Charge, ...]:
         """The charges, those of limits that learn with the amount that they have at the time of `begin`."""
         found: list[Charge] | None = None
-        for each in learners:
+        for each in places:
             charge = charges[each.at]
             key, limit = charge.key, charge.limit
             learned = limit.learned
@@ -134,7 +134,7 @@ class Learning:
         return charges if found is None else tuple(found)
 
     def observe(
-        self, charges: tuple[Charge, ...], learners: list[Learner], usages: tuple[Usage, ...], *, since: float, forwards: bool
+        self, charges: tuple[Charge, ...], places: list[LearningPlace], usages: tuple[Usage, ...], *, since: float, forwards: bool
     ) -> None:
         """Learn from what a store said to charges of `widen`. What was refused, by whatever rule, is nobody's use.
 
@@ -142,7 +142,7 @@ class Learning:
         """
         if since != self._wall_now and since // EDGE_SECONDS != self._wall_now // EDGE_SECONDS:
             return
-        for each in learners:
+        for each in places:
             at = each.at
             if at >= len(usages):  # of a banned client there are none
                 return

@@ -20,7 +20,7 @@ from proxyguard.core.request import Request
 from proxyguard.core.value import Value
 from proxyguard.limits.calendar_window import span_of
 from proxyguard.limits.charge import Charge, Usage
-from proxyguard.limits.learning import Learner
+from proxyguard.limits.learning import LearningPlace
 from proxyguard.limits.limit import Limit, Window
 from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, CompiledRule
@@ -82,7 +82,7 @@ class Match:
         """The charges so far, while rules are looked at."""
         self.settling: list[int] = []
         """Places among the charges of those that the response is to put right."""
-        self.learning: list[Learner] = []
+        self.learning: list[LearningPlace] = []
         """The charges whose limits learn."""
         self.woken: set[Trigger] = set()
         self.score = 0.0
@@ -122,7 +122,7 @@ class Match:
             if rule.settles:
                 self.settling.append(len(self.counted))
             if limit.learned is not None:
-                self.learning.append(Learner(len(self.counted), rule.name))
+                self.learning.append(LearningPlace(len(self.counted), rule.name))
             counted = self.counted
             owner = counted[0].owner if counted else self.policy.owner(self.request)  # one request has one
             self.steps.append((rule, len(counted), is_open))

@@ -39,7 +39,7 @@ def learned(days: int = 5) -> Learning:
     for ago in range(days, 0, -1):
         now = CLOCK() - ago * DAY_SECONDS
         learning.daily.turn(now, CLOCK.wall(now))
-        learning.daily.observe(KEY, "network:192.0.2.0/24", 300.0, 50.0)
+        learning.daily.observe("quota", KEY, "network:192.0.2.0/24", 300.0, 50.0)
     learning.daily.turn(CLOCK(), CLOCK.wall(CLOCK()))
     return learning
 
@@ -56,7 +56,7 @@ def test_what_is_usual_survives_a_restart_and_nobody_else_can_read_it(tmp_path: 
     learning = learned()
     asyncio.run(KeptState(path, {"learned": learning}).save())
     assert path.stat().st_mode & 0o777 == 0o600
-    assert restarted(path).daily.usual(KEY) == learning.daily.usual(KEY) == 300.0
+    assert restarted(path).daily.usual("quota", KEY) == learning.daily.usual("quota", KEY) == 300.0
     assert [each.name for each in tmp_path.iterdir()] == ["snapshot.learned"]
 
 
@@ -71,7 +71,7 @@ def test_what_is_usual_survives_a_restart_and_nobody_else_can_read_it(tmp_path: 
 def test_a_file_that_is_none_begins_anew(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "learned"
     path.write_text(text)
-    assert restarted(path).daily.usual(KEY) == -1.0
+    assert restarted(path).daily.usual("quota", KEY) == -1.0
     assert "cannot be read, and begins anew" in caplog.text
 
 
@@ -87,10 +87,10 @@ def test_what_was_learned_is_kept_where_the_settings_say_by_the_secret_of_the_in
     again = Learning(CLOCK.wall)
     kept_state(settings, {"learned": again})
     again.daily.turn(CLOCK(), CLOCK.wall(CLOCK()))
-    assert again.daily.usual(KEY) == 300.0
+    assert again.daily.usual("quota", KEY) == 300.0
     other = Learning(CLOCK.wall)
     kept_state(replace(settings, key_secret="fedcba9876543210"), {"learned": other})
-    assert other.daily.usual(KEY) == -1.0
+    assert other.daily.usual("quota", KEY) == -1.0
 
 
 class Knowing:
@@ -153,7 +153,7 @@ def test_one_part_that_is_damaged_takes_no_other_with_it(
 def test_a_file_of_before_these_were_kept_is_taken_without_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     asyncio.run(KeptState(tmp_path / "learned", {"learned": learned()}).save())
     assert not Knowing(tmp_path / "learned").is_hot(7)
-    assert restarted(tmp_path / "learned").daily.usual(KEY) == 300.0
+    assert restarted(tmp_path / "learned").daily.usual("quota", KEY) == 300.0
     assert caplog.text == ""
 
 
@@ -170,7 +170,7 @@ def test_what_is_older_than_a_week_says_nothing(tmp_path: Path) -> None:
     asyncio.run(KeptState(path, {"learned": learned()}).save())
     plain = json.loads(path.read_text())
     path.write_text(json.dumps({**plain, "saved": plain["saved"] - MAX_AGE_SECONDS - 60}))
-    assert restarted(path).daily.usual(KEY) == -1.0
+    assert restarted(path).daily.usual("quota", KEY) == -1.0
 
 
 def test_a_folder_that_takes_nothing_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -207,7 +207,7 @@ def test_it_is_kept_where_the_snapshot_is_and_sealed_by_its_secret(tmp_path: Pat
         restarted = Learning(CLOCK.wall)
         kept_state(replace(settings, key_secret=secret), {"learned": restarted})
         restarted.daily.turn(CLOCK(), CLOCK.wall(CLOCK()))
-        assert restarted.daily.usual(KEY) == usual
+        assert restarted.daily.usual("quota", KEY) == usual
 
 
 def test_without_its_secret_nothing_is_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -225,7 +225,7 @@ class MemoryStore:
                 self._counters.restore(key, state, now)
 
     def _charge_counter(self, charge: Charge, now: float, moment: float, written: list[Written]) -> Usage:
-        """A limit that adds up, and slides or goes by the calendar: nearly all. `moment` is `now` by the clock that it goes by."""
+        """A limit that adds up, and slides or goes by the calendar: nearly all. `moment` is `now` by the clock that it uses."""
         counters, key, limit = self._counters, charge.key, charge.limit
         at = shard_of(key)
         shard = counters.shards[at]

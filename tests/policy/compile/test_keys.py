@@ -184,9 +184,8 @@ def cookies(text: str) -> Request:
 def test_an_ambiguous_part_is_counted_by_the_client_and_never_not_at_all(text: str, missing: Missing) -> None:
     counted = limit(1, SESSION, missing=missing)
     assert key(counted, cookies(text)) == "@192.0.2.1"
-    assert (
-        KEYS.limit_key("set-a", "flood", replace(counted, ambiguous=Ambiguous.REJECT), shadow=False).of(cookies(text)) == AMBIGUOUS
-    )
+    strict = replace(counted, ambiguous=Ambiguous.REJECT)
+    assert KEYS.limit_key("set-a", "flood", strict, shadow=False).of(cookies(text)) == AMBIGUOUS
 
 
 def test_a_doubtful_account_is_counted_by_the_client() -> None:
