@@ -220,8 +220,7 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
         return Ruling(found.decision)
     ban = outcome.ban
     if ban is not None:
-        decision = Decision(action=ban.then, rule=ban.rule, reason=ban.reason, banned=True, shadow=found.shadow)
-        return Ruling(decision)
+        return Ruling(Decision(action=ban.then, rule=ban.rule, reason=ban.reason, banned=True, shadow=found.shadow))
     shadow = found.shadow
     if not found.steps and not shadow:
         return PASSED
