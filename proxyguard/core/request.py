@@ -19,7 +19,8 @@ from proxyguard.core.form import FormVisit
 from proxyguard.core.item import Item
 from proxyguard.core.jar import NO_JAR, Jar
 from proxyguard.core.origin import Origin
-from proxyguard.core.reading import LOOSE, LOOSE_FRONT, STRICT, SiteReading, decode_mended, decoded_path, is_settled, mended
+from proxyguard.core.reading import LOOSE, STRICT, SiteReading, decode_mended, is_settled, mended
+from proxyguard.core.request_paths import path_of, read_loosely, read_path
 from proxyguard.core.robots import RobotsVerdict
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -51,12 +52,6 @@ MAX_NAME_BYTES: Final = 32
 MAX_COOKIES: Final = 200
 """Cookies looked at; browsers keep about 180 a site (RFC 6265 section 6.1 asks for 50)."""
 
-MAX_PATHS: Final = 512
-"""Paths of which it is remembered how rules see them; then that begins anew. Clients choose them, and gain nothing by it."""
-
-MAX_PATH_BYTES: Final = 128
-"""Of a path that is remembered."""
-
 _COOKIE_EDGE: Final = re.compile(rb"[;,][;, \t]*")
 _COOKIE_BLANKS: Final = re.compile(rb"[ \t](?<![=;, \t][ \t])[ \t]*(?=[^ \t=;,]+[ \t]*=)")
 """Where some server sees one cookie end and another begin: RFC 6265 has `;` only, older readers commas and blanks as well."""
@@ -65,10 +60,6 @@ _ALL_COOKIE_BLANKS: Final = re.compile(rb"(?<![ \t])[ \t]+(?=[^ \t=;,]+[ \t]*=)"
 
 _EARLY_BRACKET: Final = re.compile(rb"&(?:[^&\[\]]*+\]| *+\[)")
 """In names after a `&` each: one that begins with `[`, or has a `]` before any: its canonical form misses its other name."""
-
-
-_read_paths: dict[bytes, bytes] = {}
-"""The paths that rules see, by those that were sent."""
 
 
 class Request:
@@ -189,7 +180,7 @@ class Request:
         """The path as rules see it: see `inspected_path`."""
         path = self._path
         if path is None:
-            path = self._path = _read_path(self.sent_path) if self.reading is STRICT else self.reading.path(self.target)
+            path = self._path = read_path(self.sent_path) if self.reading is STRICT else self.reading.path(self.target)
         return path
 
     @property
@@ -209,7 +200,7 @@ class Request:
         paths = self._loose_paths
         if paths is None:
             sent = self.sent_path
-            paths = self._loose_paths = (sent,) if is_settled(sent) else _loose_paths(self.target)
+            paths = self._loose_paths = (sent,) if is_settled(sent) else read_loosely(self.target)
         return paths
 
     @property
@@ -313,41 +304,6 @@ def _lower(received: bytes) -> bytes:
             _lower_names.clear()
         _lower_names[received] = name
     return name
-
-
-def _loose_paths(target: bytes) -> Values:
-    names = LOOSE.fold_names(LOOSE.decoded(target))
-    less = LOOSE.without_ending(target)
-    paths = [] if less is None else [less]
-    paths.append(LOOSE.fold_pages(names))
-    if names.find(b".php") >= 0:
-        paths.append(LOOSE_FRONT.fold_pages(names))
-    return tuple(dict.fromkeys(paths))
-
-
-def inspected_path(target: bytes) -> bytes:
-    """The path that rules look at: without query or fragment, percent-decoded once, runs of slashes merged.
-
-    That is the view origin servers match on (nginx's normalised URI). Dot segments stay: the front refuses them.
-    """
-    return _read_path(path_of(target))
-
-
-def _read_path(written: bytes) -> bytes:
-    found = _read_paths.get(written)
-    if found is None:
-        found = decoded_path(written)
-        if len(written) <= MAX_PATH_BYTES:
-            if len(_read_paths) >= MAX_PATHS:
-                _read_paths.clear()
-            _read_paths[written] = found
-    return found
-
-
-def path_of(target: bytes) -> bytes:
-    """The path of a target as it was sent."""
-    query = target.find(b"?")  # find, not `in`: bytes.__contains__ first tries its argument as a number, and fails
-    return target if query < 0 else target[:query]
 
 
 def _read_query(target: bytes, reading: SiteReading) -> _Parameters:

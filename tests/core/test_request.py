@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from proxyguard.core import request as requests
+from proxyguard.core import request_paths
 from proxyguard.core.address import Address
 from proxyguard.core.reading import decoded_path
-from proxyguard.core.request import MAX_COOKIES, MAX_PATH_BYTES, MAX_PATHS, Request, inspected_path
+from proxyguard.core.request import MAX_COOKIES, Request
+from proxyguard.core.request_paths import MAX_PATH_BYTES, MAX_PATHS, inspected_path
 
 CLIENT = Address.parse("192.0.2.1")
 
@@ -67,5 +68,5 @@ def test_remembered_paths_are_read_as_ever_and_neither_long_ones_nor_many_are_ke
     paths = [b"/%61//b", b"/a#b", b"/" + b"a" * MAX_PATH_BYTES, *(b"/%d%%2f" % number for number in range(2 * MAX_PATHS))]
     for path in paths * 2:
         assert inspected_path(path + b"?%63") == decoded_path(path)
-        assert 0 < len(requests._read_paths) <= MAX_PATHS
-    assert all(len(each) <= MAX_PATH_BYTES for each in requests._read_paths)
+        assert 0 < len(request_paths._read_paths) <= MAX_PATHS
+    assert all(len(each) <= MAX_PATH_BYTES for each in request_paths._read_paths)

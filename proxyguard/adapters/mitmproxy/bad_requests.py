@@ -7,7 +7,8 @@ from typing import Final
 from proxyguard.adapters.mitmproxy.forwarded_fields import first_value
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.core.decision import Prove
-from proxyguard.core.request import Headers, Request, inspected_path
+from proxyguard.core.request import Headers, Request
+from proxyguard.core.request_paths import inspected_path
 from proxyguard.guard.interfaces import FrontEvents, Refusal, Ticket
 from proxyguard.http.http1.heads import RequestHead
 from proxyguard.http.responses import Answer, Pages, to_itself

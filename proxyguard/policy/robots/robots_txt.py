@@ -13,7 +13,8 @@ from hashlib import blake2b
 from typing import Final
 
 from proxyguard.core.reading import STRICT, percent_decode
-from proxyguard.core.request import Request, inspected_path
+from proxyguard.core.request import Request
+from proxyguard.core.request_paths import inspected_path
 from proxyguard.core.robots import RobotsVerdict, RobotsWord
 from proxyguard.policy.robots.path_rules import MAX_LOOKED_AT, PathRules
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-from proxyguard.core.request import inspected_path
+from proxyguard.core.request_paths import inspected_path
 from proxyguard.tools.importers.conditions import Condition, equal, every, negated, some
 from proxyguard.tools.importers.draft import Draft, DraftTest, one_or_list
 from proxyguard.tools.importers.samples import word_fault
