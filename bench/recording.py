@@ -75,7 +75,7 @@ def guard(audit: AuditLog | None, *, reads: bool = True, knows: bool = True) -> 
     return Guard(
         compile_sites(loaded.policy, settings, SECRET), MemoryStore(), metrics, audit, discretion=discretion,
         audit_passes=settings.audit.passes if audit is not None else 0.0,
-        jars=jars() if reads else None, disclosure=Disclosure(settings.items) if reads else None,
+        jars=jars(prefixes) if reads else None, disclosure=Disclosure(settings.items) if reads else None,
         forms=Forms(SECRET, prefixes, CLOCK.wall) if reads else None,
         acquaintances=Acquaintances(SECRET, prefixes, CLOCK.wall) if reads else None,
         learning=learning if reads else None,
@@ -85,8 +85,8 @@ def guard(audit: AuditLog | None, *, reads: bool = True, knows: bool = True) -> 
     )  # fmt: skip
 
 
-def jars() -> Jars:
-    return Jars(Settings().jar, SECRET, Prefixes(), CLOCK.wall)
+def jars(prefixes: Prefixes) -> Jars:
+    return Jars(Settings().jar, SECRET, prefixes, CLOCK.wall)
 
 
 def requests(
@@ -114,10 +114,10 @@ def _always(path: str) -> Callable[[int], str]:
 
 def given() -> list[bytes]:
     """Cookies of jars, one for each client."""
-    found = []
+    found, giving = [], jars(Prefixes())
     for number in range(READERS):
         request = Request(address(number), b"GET", b"https", HOST, b"/", ())
-        [(_, value)] = jars().cookie(request, CLOCK())
+        [(_, value)] = giving.cookie(request, CLOCK())
         found.append(value.partition(b";")[0])
     return found
 
