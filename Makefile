@@ -143,7 +143,7 @@ bench: $(VENV)/.bench $(COMPILED)  ## Measure decisions, counting, reloads, and 
 beside: $(VENV)/.bench $(COMPILED)  ## Measure this version beside others, in the same seconds (ARGS='old=FOLDER --rules FOLDER').
 	$(BUILT) -m bench.beside $(ARGS) this=.
 
-profile: setup $(COMPILED)  ## Count instructions a request by callgrind, and fail when they are over 5 % above what is stored (three minutes).
+profile: setup $(COMPILED)  ## Count instructions a request by callgrind, and fail when they are over 5 % above what is stored (a minute).
 	$(BUILT) -m bench.profile --compare $(CURDIR)/bench/results/instructions.json $(ARGS)
 
 held: setup $(COMPILED)  ## Measure 10,000 clients held at once: memory of each, what others wait (four minutes).

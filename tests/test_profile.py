@@ -22,6 +22,13 @@ def test_it_fails_beyond_five_per_cent(now: float, worse: list[str], tmp_path: P
     assert compare(counted(now), stored) == worse
 
 
+def test_figures_of_another_python_are_held_against_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored = tmp_path / "stored.json"
+    stored.write_text(json.dumps({**as_data(counted(100_000)), "python": "3.0.0"}))
+    assert compare(counted(200_000), stored) == []
+    assert "python was 3.0.0 then" in capsys.readouterr().out
+
+
 def test_a_kind_that_was_not_counted_then_is_not_compared(tmp_path: Path) -> None:
     stored = tmp_path / "stored.json"
     stored.write_text(json.dumps({**as_data({}), "instructions_per_request": {}}))
