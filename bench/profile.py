@@ -297,7 +297,9 @@ def main() -> int:
         "--kinds", default="forwarded,varying,recorded,refused", help=f"of {', '.join(kind.name for kind in KINDS)}"
     )
     parser.add_argument("--json", type=Path, help="store the figures there")
-    parser.add_argument("--compare", type=Path, help="stored figures; exit with 1 when one of the same Python is exceeded by over 5 %%")
+    parser.add_argument(
+        "--compare", type=Path, help="stored figures; exit with 1 when one of the same Python is exceeded by over 5 %%"
+    )
     options = parser.parse_args()
     wanted = options.kinds.split(",")
     unknown = set(wanted) - {*every}
