@@ -173,9 +173,7 @@ class Front:
         """Go by these bounds from the next connection on, and by this budget of tarpits from the next one on."""
         self._settings = settings
         if self._runtime is not None:
-            services = self._runtime.services
-            services.settings, services.bounds = settings, settings.bounds
-            services.dripper.budget = settings.tarpit
+            self._runtime.services.configure(settings)
 
     def release_tarpits(self) -> None:
         """Let every client go that is held in a tarpit."""

@@ -161,9 +161,9 @@ class FrontServices:
         hop: bytes = b"",
     ) -> None:
         self.settings = settings
-        self.bounds = settings.bounds
-        self.idle_seconds = settings.bounds.idle_seconds  # these two apart, as they are asked for each request
-        self.requests_per_connection = settings.bounds.requests_per_connection
+        self.bounds = bounds = settings.bounds
+        self.idle_seconds = bounds.idle_seconds  # these two apart, as they are asked for each request
+        self.requests_per_connection = bounds.requests_per_connection
         self.checker = checker
         self.events = events
         self.clock = clock
@@ -179,6 +179,14 @@ class FrontServices:
         self._references = References()
         self._date = b""
         self._date_until = -inf
+
+    def configure(self, settings: Settings) -> None:
+        """Go by other settings."""
+        self.settings = settings
+        self.bounds = bounds = settings.bounds
+        self.idle_seconds = bounds.idle_seconds
+        self.requests_per_connection = bounds.requests_per_connection
+        self.dripper.budget = settings.tarpit
 
     def reference(self) -> str:
         """An opaque reference for an answer that no check stands behind."""
