@@ -27,7 +27,7 @@ TIMEOUT_SECONDS: Final = 30.0
 
 SAYINGS: Final = {
     "nothing": b"",
-    "page": b"GET /profiles/1 HTTP/1.1\r\nHost: localhost\r\n"
+    "page": b"GET /about HTTP/1.1\r\nHost: localhost\r\n"
     b"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0\r\n"
     b"Accept: text/html,*/*;q=0.8\r\nAccept-Language: en\r\nAccept-Encoding: gzip, deflate\r\n\r\n",
     "scan": b"GET /profiles/1 HTTP/1.1\r\nHost: localhost\r\nUser-Agent: heldbot/1.0\r\nAccept: */*\r\n\r\n",
