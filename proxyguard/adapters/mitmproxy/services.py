@@ -160,15 +160,12 @@ class FrontServices:
         under_way: UnderWay,
         hop: bytes = b"",
     ) -> None:
-        self.settings = settings
-        self.bounds = bounds = settings.bounds
-        self.idle_seconds = bounds.idle_seconds  # these two apart, as they are asked for each request
-        self.requests_per_connection = bounds.requests_per_connection
         self.checker = checker
         self.events = events
         self.clock = clock
         self.routes = routes
         self.dripper = dripper
+        self.configure(settings)
         self.resolver = resolver
         self.admission = admission
         self.under_way = under_way
@@ -181,10 +178,10 @@ class FrontServices:
         self._date_until = -inf
 
     def configure(self, settings: Settings) -> None:
-        """Go by other settings."""
+        """Go by these settings, or by others than before."""
         self.settings = settings
         self.bounds = bounds = settings.bounds
-        self.idle_seconds = bounds.idle_seconds
+        self.idle_seconds = bounds.idle_seconds  # these two apart, as they are asked for each request
         self.requests_per_connection = bounds.requests_per_connection
         self.dripper.budget = settings.tarpit
 
