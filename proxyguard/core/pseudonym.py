@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
+from proxyguard.core.at_hand import keep_at_hand
+
 DAY_SECONDS: Final = 86_400.0
 
 HASH_BYTES: Final = 6
@@ -45,9 +47,7 @@ class Pseudonyms:
             remembered.clear()
         name = remembered.get(client)
         if name is None:
-            if len(remembered) >= MAX_REMEMBERED:
-                remembered.clear()
-            name = remembered[client] = _name(client, self._key)
+            name = keep_at_hand(remembered, MAX_REMEMBERED, client, _name(client, self._key))
         return name
 
     def forget(self, client: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from proxyguard.core.address import Address
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.canonical_names import canonical_names
 from proxyguard.core.connection_facts import ConnectionFacts
 from proxyguard.core.form import FormVisit
@@ -176,6 +177,11 @@ class Request:
         return len(self.sent_path) < len(self.target)
 
     @property
+    def sent_query(self) -> bytes:
+        """The query as it was sent, without its `?`; empty where there is none."""
+        return self.target[len(self.sent_path) + 1 :]
+
+    @property
     def path(self) -> bytes:
         """The path as rules see it: see `inspected_path`."""
         path = self._path
@@ -240,7 +246,7 @@ class Request:
         """Names and values of the query, kept for the readings of both kinds."""
         found = self._query_parameters
         if found is None:
-            found = self._query_parameters = _read_query(self.target, self.reading)
+            found = self._query_parameters = _read_query(self.sent_query, self.reading)
         return found
 
     @property
@@ -283,11 +289,15 @@ class Request:
             named = self._cookies_by_name = _by_name(names, [value for _, _, value in pairs])
         return named
 
+    def first(self, name: bytes) -> bytes | None:
+        """The first value of a header field, by its name in lower case; None without one."""
+        values = self.header_index.get(name)
+        return values[0] if values else None
+
     @property
     def user_agent(self) -> bytes | None:
         """The first User-Agent, or None when there is none."""
-        values = self.header_index.get(b"user-agent")
-        return values[0] if values else None
+        return self.first(b"user-agent")
 
     def __repr__(self) -> str:
         return f"Request({self.client.text} {self.method!r} {self.host!r} {self.target!r})"
@@ -300,14 +310,11 @@ def _lower(received: bytes) -> bytes:
     """The name of a header field in lower case."""
     name = received.lower()
     if len(received) <= MAX_NAME_BYTES:
-        if len(_lower_names) >= MAX_NAMES:
-            _lower_names.clear()
-        _lower_names[received] = name
+        keep_at_hand(_lower_names, MAX_NAMES, received, name)
     return name
 
 
-def _read_query(target: bytes, reading: SiteReading) -> _Parameters:
-    query = target.partition(b"?")[2]
+def _read_query(query: bytes, reading: SiteReading) -> _Parameters:
     if reading.folds_names:
         query = reading.raw_query(query)
     if not query:

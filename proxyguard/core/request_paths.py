@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.reading import LOOSE, LOOSE_FRONT, decoded_path
 
 MAX_PATHS: Final = 512
@@ -36,9 +37,7 @@ def read_path(sent: bytes) -> bytes:
     if found is None:
         found = decoded_path(sent)
         if len(sent) <= MAX_PATH_BYTES:
-            if len(_read_paths) >= MAX_PATHS:
-                _read_paths.clear()
-            _read_paths[sent] = found
+            keep_at_hand(_read_paths, MAX_PATHS, sent, found)
     return found
 
 

@@ -15,10 +15,12 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from proxyguard.core.address import Prefixes
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.item import COLD
 from proxyguard.core.jar import NONE
+from proxyguard.core.number64 import Number64
 from proxyguard.core.request import Request
-from proxyguard.limits.bloom import has, put
+from proxyguard.limits.bloom import has, places, put
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.packed import packed, unpacked
 from proxyguard.limits.sightings import Sightings, Subject
@@ -192,8 +194,5 @@ class Acquaintances:
         known = self._known.get(key)
         if known is not None:
             return known
-        digest = int.from_bytes(blake2b(key.encode(), key=self._key, digest_size=8).digest())
-        if len(self._known) >= MAX_PLACES:
-            self._known.clear()
-        found = self._known[key] = _Places(digest & MASK, (digest >> 32 | 1) & MASK)
-        return found
+        number = Number64.read(blake2b(key.encode(), key=self._key, digest_size=8).digest())
+        return keep_at_hand(self._known, MAX_PLACES, key, _Places(*places(number, MASK)))

@@ -16,6 +16,7 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from proxyguard.core.address import Prefixes
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.busiest import Busiest
 from proxyguard.core.decision import Allow
 from proxyguard.core.distinct import Distinct
@@ -26,7 +27,7 @@ from proxyguard.core.request import Request
 from proxyguard.guard.acquaintances import KNOWN
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.http.fingerprints.claimed_kind import claimed_kind
-from proxyguard.limits.bloom import has, put
+from proxyguard.limits.bloom import has, places, put
 from proxyguard.limits.hourly import HOUR_SECONDS, budget
 from proxyguard.limits.learning import Learning
 
@@ -109,7 +110,7 @@ class _Family:
 
     def saw(self, number: Number64) -> None:
         """Take in that an item was read."""
-        first, step = number.low & BLOOM_MASK, (number.high | 1) & BLOOM_MASK
+        first, step = places(number, BLOOM_MASK)
         if not has(self.seen, first, step, BLOOM_MASK, PROBES):
             put(self.seen, first, step, BLOOM_MASK, PROBES)
             self.distinct += 1
@@ -268,9 +269,9 @@ class Campaigns:
         key = request.client.client_key(self._prefixes)
         known = self._hashes.get(key)
         if known is None:
-            if len(self._hashes) >= HASHES:
-                self._hashes.clear()
-            known = self._hashes[key] = int.from_bytes(blake2b(key.encode(), key=self._key, digest_size=8).digest())
+            known = keep_at_hand(
+                self._hashes, HASHES, key, int.from_bytes(blake2b(key.encode(), key=self._key, digest_size=8).digest())
+            )
         return known
 
 

@@ -18,6 +18,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from proxyguard.core.address import Prefixes
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.jar import ASKED_JAR, FOLLOWED_JAR, FRESH, NO_JAR, OLD, PROVEN, Jar
 from proxyguard.core.jar_settings import JarCookie
 from proxyguard.core.latest import SHARDS
@@ -260,9 +261,7 @@ class Jars:
             signed = read_cookie(value, VERSION, _SIGNED_BYTES, _MAC_BYTES, partial(self._sign, host))
             if signed is None:
                 return None
-            if len(self._kept) >= self._bounds.kept:
-                self._kept.clear()
-            known = self._kept[value] = _Known(host, signed)
+            known = keep_at_hand(self._kept, self._bounds.kept, value, _Known(host, signed))
         age = self._wall(now) - known.issued
         if age > self._seconds or age < -_CLOCK_SKEW_SECONDS:
             return None

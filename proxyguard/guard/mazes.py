@@ -19,8 +19,6 @@ from proxyguard.http.languages import preferred
 from proxyguard.http.maze_page import HEADERS, maze_page, notice_for_people
 from proxyguard.http.responses import Answer
 
-_ABSENT: Final = (b"",)
-
 PERIOD_SECONDS: Final = 60.0
 
 
@@ -103,7 +101,7 @@ class Mazes:
         began = thread_time()
         canary = "" if self._token is None else f"{self._token(time, rule, reference)}@{budget.canary_domain}"
         seed = blake2b(request.host + b"\0" + request.target, key=self._secret, digest_size=32).digest()
-        code = preferred(request.header_index.get(b"accept-language", _ABSENT)[0], self._page.language)
+        code = preferred(request.first(b"accept-language") or b"", self._page.language)
         notice = self._notices.get(code)
         if notice is None:
             notice = self._notices[code] = notice_for_people(self._page, code)

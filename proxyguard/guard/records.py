@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxyguard.core.address import Address
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.connection_facts import ConnectionFacts
 from proxyguard.core.decision import ACTION_NAMES, FAILURE_RULE, UNASKED, Decision, Mode, Reject, ShadowHit
 from proxyguard.core.origin import Origin
@@ -73,8 +74,7 @@ class DecisionLines:
         client, at, spent = request.client, thousandths(time), thousandths(served.total_seconds * 1000)
         waited = 0 if served.upstream_seconds is None else thousandths(served.upstream_seconds * 1000)
         asked = served.upstream_seconds is not None
-        port, index = discretion.port(client), request.header_index
-        agents, referers = index.get(b"user-agent"), index.get(b"referer")
+        port, referer = discretion.port(client), request.first(b"referer")
         # References, actions, and names of clients and networks are ours: nothing in them is to be escaped.
         line = (
             f'{{"time":{units(at)}{decimals(at)},"reference":"{ticket.reference}","client":"{discretion.client(client, time)}"'
@@ -84,8 +84,8 @@ class DecisionLines:
             f',"status":{digits(served.status)},"milliseconds":{units(spent)}{decimals(spent)}'
             f'{self._reason.of(decision.reason)}{self._class.of(ticket.class_)},"tags":{self._tags(given_tags(decision))}'
             f',"shadow":{self._shadow(decision.shadow)}{self._fault.of(served.fault)}{self._version.of(request.http_version)}'
-            f"{self._agent.of(agents[0] if agents else b'')}"
-            f"{self._referer.of(referring_host(referers[0]) if referers else b'')}"
+            f"{self._agent.of(request.user_agent or b'')}"
+            f"{self._referer.of(b'' if referer is None else referring_host(referer))}"
             f',"bytes_sent":{digits(served.bytes_sent)},"bytes_received":{digits(served.bytes_received)},"upstream_milliseconds":'
             f"{units(waited) if asked else _NONE}{decimals(waited) if asked else ''}{self._upstream.of(served.upstream)}"
             f'{self._connection(request.connection)}{self._origin(request.origin)},"network":"{discretion.network(client)}"'
@@ -124,9 +124,7 @@ class DecisionLines:
                 f"{self._identity.of(origin.identity or origin.claim or '')}"
                 f',"verified":{_NONE if verified is None else _TRUE if verified else _FALSE}'
             )
-            if len(self._origins) >= MAX_ORIGINS:
-                self._origins.clear()
-            self._origins[origin] = found
+            keep_at_hand(self._origins, MAX_ORIGINS, origin, found)
         return found
 
 
@@ -203,7 +201,5 @@ def given_tags(decision: Decision) -> tuple[str, ...]:
         return ()
     found = _given.get(tags)
     if found is None:
-        if len(_given) >= MAX_GIVEN:
-            _given.clear()
-        found = _given[tags] = tuple(sorted(tag for tag in tags if ":" not in tag))
+        found = keep_at_hand(_given, MAX_GIVEN, tags, tuple(sorted(tag for tag in tags if ":" not in tag)))
     return found

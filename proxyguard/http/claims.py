@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.http.http1.names import NOT_IN_TRAILERS
 
 MAX_REMEMBERED: Final = 4096
@@ -89,9 +90,7 @@ def is_claim(name: bytes) -> bool:
         return known
     found = _is_of_a_family(folded(name[:MAX_NAME_BYTES]))
     if len(name) <= MAX_NAME_BYTES:
-        if len(_known) >= MAX_REMEMBERED:
-            _known.clear()
-        _known[name] = found
+        keep_at_hand(_known, MAX_REMEMBERED, name, found)
     return found
 
 

@@ -19,6 +19,7 @@ from string import punctuation
 from typing import Any, Final
 from urllib.parse import quote_from_bytes
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.decision import Decision, Maze, Prove, Reject, Tarpit
 from proxyguard.core.request import Headers
 from proxyguard.core.settings import RefusalPage
@@ -232,9 +233,7 @@ class Pages:
         if page is None:
             page = self._kept(_form(accept), status, message, seconds, preferred(languages, self._page.language))
             if len(accept) + len(languages) <= MAX_ASKED_BYTES:
-                if len(self._asked) >= MAX_ASKED:
-                    self._asked.clear()
-                self._asked[asked] = page
+                keep_at_hand(self._asked, MAX_ASKED, asked, page)
         return page
 
     def _kept(self, form: bytes, status: int, message: str | None, seconds: int | None, code: str) -> AnswerPage:

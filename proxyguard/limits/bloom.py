@@ -6,6 +6,13 @@ smaller than the filter, which has `mask` + 1 bits, a power of two: sums of 64 b
 
 from __future__ import annotations
 
+from proxyguard.core.number64 import Number64
+
+
+def places(number: Number64, mask: int) -> tuple[int, int]:
+    """The first place of a number in a filter, and the step to the next. Nobody outside may know of what it is the hash."""
+    return number.low & mask, number.high & mask | 1
+
 
 def has(bits: bytearray, first: int, step: int, mask: int, probes: int) -> bool:
     """Whether all places are set. Of a number that was not put in, one or two are looked at."""

@@ -11,6 +11,7 @@ from math import floor
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.limits.charge import Usage, fitting
 from proxyguard.limits.gcra import IMAG, State
 from proxyguard.limits.limit import Limit
@@ -47,9 +48,7 @@ def span_of(limit: Limit, now: float) -> Span:
     """The window of a limit by the calendar that `now` lies in. Raises zoneinfo.ZoneInfoNotFoundError."""
     span = _known.get(limit.windows)
     if span is None or not span.start <= now < span.end:
-        if len(_known) >= MAX_SPANS:
-            _known.clear()
-        span = _known[limit.windows] = span_at(now, limit.period_seconds, limit.time_zone)
+        span = keep_at_hand(_known, MAX_SPANS, limit.windows, span_at(now, limit.period_seconds, limit.time_zone))
     return span
 
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.shares import Shares
 
 DAYS: Final = 7
@@ -274,9 +275,7 @@ def rule_of(key: str) -> str:
     head = key if end < 0 else key[:end]
     name = _rule_names.get(head)
     if name is None:
-        if len(_rule_names) >= MAX_RULES:
-            _rule_names.clear()
-        name = _rule_names[head] = head.replace("!", "~").partition("~")[0]
+        name = keep_at_hand(_rule_names, MAX_RULES, head, head.replace("!", "~").partition("~")[0])
     return name
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from math import ceil, log
 from typing import Any, Final
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.limits.cells import Cells, CellUse
 from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.daily import DAY_SECONDS, DAYS, DailyUse, place_of
@@ -66,9 +67,7 @@ class _Widening:
             widened = self.by_step.get(step)
             if widened is None:
                 widened = self.by_step[step] = widened_by(self.limit, learned, step)
-            if len(self.by_wanted) >= MAX_WANTED:
-                self.by_wanted.clear()
-            self.by_wanted[wanted] = widened
+            keep_at_hand(self.by_wanted, MAX_WANTED, wanted, widened)
         self.wanted, self.last = wanted, widened
         return widened
 
@@ -212,9 +211,9 @@ class Learning:
     def _hours(self, rule: str) -> HourlyUse:
         hours = self._hourly.get(rule)
         if hours is None:
-            if len(self._hourly) >= MAX_HOURLY_RULES:
-                self._hourly.clear()  # rules come from files: there are not so many
-            hours = self._hourly[rule] = HourlyUse()
+            hours = keep_at_hand(
+                self._hourly, MAX_HOURLY_RULES, rule, HourlyUse()
+            )  # rules come from files: there are not so many
         return hours
 
     def _with(self, limit: Limit, learned: Learned, wanted: float) -> Limit:
@@ -223,9 +222,7 @@ class Learning:
             return limit
         known = self._widened.get(id(limit))
         if known is None:
-            if len(self._widened) >= MAX_LIMITS:
-                self._widened.clear()
-            known = self._widened[id(limit)] = _Widening(limit)
+            known = keep_at_hand(self._widened, MAX_LIMITS, id(limit), _Widening(limit))
         return known.limit_for(learned, wanted)
 
 

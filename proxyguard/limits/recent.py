@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxyguard.core.number64 import Number64
-from proxyguard.limits.bloom import has, put
+from proxyguard.limits.bloom import has, places, put
 
 TURNS: Final = 3
 """Filters for the time, beside the one that fills."""
@@ -39,7 +39,7 @@ class Recent:
         """Remember one."""
         self._turn(now)
         mask = self._mask
-        first, step = _place(number, mask)
+        first, step = places(number, mask)
         if has(self._filters[0], first, step, mask, PROBES):
             return
         if self._counts[0] >= self._most:
@@ -51,7 +51,7 @@ class Recent:
         """Whether one was seen lately."""
         self._turn(now)
         mask = self._mask
-        first, step = _place(number, mask)
+        first, step = places(number, mask)
         for each in self._filters:  # noqa: SIM110 - half the cost of any() with a generator
             if has(each, first, step, mask, PROBES):
                 return True
@@ -69,8 +69,3 @@ class Recent:
 
     def _empty(self) -> bytearray:
         return bytearray(self._mask + 1 >> 3)
-
-
-def _place(number: Number64, mask: int) -> tuple[int, int]:
-    """The first place of a number in a filter, and the step to the next."""
-    return number.low & mask, number.high & mask | 1

@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.decision import ALLOW, PASS, PASS_BY_DEFAULT, Ban, Decision, Quota, Score, ShadowHit, Tag
 from proxyguard.core.request import Request
 from proxyguard.core.value import Value
@@ -267,9 +268,7 @@ def _noted(policy: CompiledPolicy, score: float, tags: Tags, shadow: tuple[Shado
         key = (score, tags, tuple([text for hit in shadow for text in (hit.rule, hit.action)]))
     decision = kept.get(key)
     if decision is None:
-        if len(kept) >= MAX_NOTED:
-            kept.clear()
-        decision = kept[key] = Decision(action=PASS, score=score, tags=tags, shadow=shadow)
+        decision = keep_at_hand(kept, MAX_NOTED, key, Decision(action=PASS, score=score, tags=tags, shadow=shadow))
     return decision
 
 
@@ -385,9 +384,7 @@ def _with_action(rule: CompiledRule, score: float, tags: Tags) -> tuple[float, T
         return score + rule.points, tags
     tagged = rule.tagged.get(tags)
     if tagged is None:
-        if len(rule.tagged) >= MAX_TAGGED:
-            rule.tagged.clear()
-        tagged = rule.tagged[tags] = tags | {rule.tag}
+        tagged = keep_at_hand(rule.tagged, MAX_TAGGED, tags, tags | {rule.tag})
     return score, tagged
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.printable import printable_json
 
 MAX_TEXTS: Final = 256
@@ -47,9 +48,7 @@ class TextField:
         if found is None:
             found = self._name + quoted(self._start + text)
             if len(found) <= MAX_KEPT:
-                if len(self._known) >= MAX_TEXTS:
-                    self._known.clear()
-                self._known[text] = found
+                keep_at_hand(self._known, MAX_TEXTS, text, found)
         return found
 
 
@@ -69,9 +68,7 @@ class BytesField:
         if found is None:
             found = self._name + quoted(self._read(value))
             if len(found) <= MAX_KEPT and len(value) <= MAX_KEPT:
-                if len(self._known) >= MAX_TEXTS:
-                    self._known.clear()
-                self._known[value] = found
+                keep_at_hand(self._known, MAX_TEXTS, value, found)
         return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Address, Network, Prefixes
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.path_family import path_family
 from proxyguard.core.privacy import ClientNaming, PathDetail, Privacy, TextDetail
 from proxyguard.core.pseudonym import Pseudonyms
@@ -135,9 +136,7 @@ class Discretion:
         if text is None:
             text = self._redactor.path(decoded(path[: LOOKED_AT * MAX_TEXT]))[:MAX_TEXT]
             if len(path) <= MAX_PATH_KEPT:
-                if len(paths) >= MAX_TEXTS:
-                    paths.clear()
-                paths[path] = text
+                keep_at_hand(paths, MAX_TEXTS, path, text)
         return self._without_names(path, text) if self._learns else text
 
     def _without_names(self, path: bytes, text: str) -> str:
@@ -177,9 +176,7 @@ class Discretion:
         agents = self._agents
         text = agents.get(cut)
         if text is None:
-            if len(agents) >= MAX_TEXTS:
-                agents.clear()
-            text = agents[cut] = self._redactor.agent(decoded(cut))[:MAX_USER_AGENT]
+            text = keep_at_hand(agents, MAX_TEXTS, cut, self._redactor.agent(decoded(cut))[:MAX_USER_AGENT])
         return text
 
     def host(self, value: bytes) -> str:
@@ -190,9 +187,7 @@ class Discretion:
         hosts = self._hosts
         text = hosts.get(cut)
         if text is None:
-            if len(hosts) >= MAX_TEXTS:
-                hosts.clear()
-            text = hosts[cut] = self._host(decoded(cut))
+            text = keep_at_hand(hosts, MAX_TEXTS, cut, self._host(decoded(cut)))
         return text
 
     def method(self, value: bytes) -> str:

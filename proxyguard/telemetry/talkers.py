@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Any, Final
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Address, Prefixes, is_v4
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.busiest import Busiest, joined
 from proxyguard.core.request import Request
 from proxyguard.telemetry.discretion import LOOKED_AT, Discretion, plain_family
@@ -255,9 +256,7 @@ class Talkers:
                 self._discretion.learn(path, network)
             family = plain_family(path)
             if len(path) <= MAX_PATH_REMEMBERED:
-                if len(families) >= MAX_FAMILIES:
-                    families.clear()
-                families[path] = family
+                keep_at_hand(families, MAX_FAMILIES, path, family)
         return family
 
     def _rows(self, at: int, busiest: Busiest, wall: float) -> list[list[Any]]:

@@ -78,18 +78,13 @@ def refusal(pages: Pages, ticket: Ticket) -> Answer:
         return own
     if isinstance(ticket.decision.action, Prove):
         return to_itself(request.target, () if ticket.forwarding is None else ticket.forwarding.add)
-    accept = _first(request, b"accept")
+    accept = request.first(b"accept") or b""
     return pages.render(ticket.decision, ticket.reference, accept=accept, languages=languages_of(request))
 
 
 def languages_of(request: Request) -> bytes:
     """What a client says of its languages, which its page is written in."""
-    return _first(request, b"accept-language")
-
-
-def _first(request: Request, name: bytes) -> bytes:
-    values = request.header_index.get(name)
-    return b"" if values is None else values[0]
+    return request.first(b"accept-language") or b""
 
 
 def error_page(services: FrontServices, status: int, reference: str, headers: Headers, wait: float | None = None) -> Answer:

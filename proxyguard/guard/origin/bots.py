@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.policy.bots.identities import identity_rows
 
 DATA: Final = Path(__file__).with_name("data")
@@ -85,7 +86,5 @@ class Claims:
             return None if known is _NOBODY else known
         named = {self._by_token[token.lower()] for token in self._pattern.findall(text)}
         found = next(iter(named)) if len(named) == 1 else None
-        if len(remembered) >= MAX_REMEMBERED:
-            remembered.clear()
-        remembered[text] = _NOBODY if found is None else found
+        keep_at_hand(remembered, MAX_REMEMBERED, text, _NOBODY if found is None else found)
         return found

@@ -278,8 +278,9 @@ class _Message:
     """A request as the library reads one."""
 
     def __init__(self, request: Request) -> None:
-        hosts = request.header_index.get(b"host")
-        host = hosts[0] if hosts else request.host
+        host = request.first(b"host")
+        if host is None:
+            host = request.host
         self.method = request.method.decode("latin-1")
         target = request.target if _TARGET.fullmatch(request.target) else b"/"  # what covers it is not judged then
         self.url = f"{request.scheme.decode('latin-1')}://{host.decode('latin-1')}{target.decode('latin-1')}"

@@ -119,8 +119,7 @@ class RobotsContracts:
         It is read from when a declared bot first asked the site for something: nobody else can break it.
         """
         contract = self._contracts.get(request.host)
-        agents = request.header_index.get(b"user-agent")
-        agent = agents[0] if agents else b""
+        agent = request.user_agent or b""
         if contract is None:
             if classes_of(agent[:MAX_AGENT]):
                 self._admit(request, now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.http.fingerprints.kinds import UNKNOWN
 
 MAX_AGENT_BYTES: Final = 512
@@ -57,9 +58,7 @@ def claim_of(agent: bytes) -> Claim:
     """The claim of a user agent. One that is longer than MAX_AGENT_BYTES is cut there by the caller."""
     known = _known.get(agent)
     if known is None:
-        if len(_known) >= MAX_KNOWN:
-            _known.clear()
-        known = _known[agent] = _read(agent)
+        known = keep_at_hand(_known, MAX_KNOWN, agent, _read(agent))
     return known
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.http.http1.faults import Malformed
 
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
@@ -75,7 +76,5 @@ def list_tokens(value: bytes) -> list[bytes]:
     if tokens and _NAME.fullmatch(b"".join(tokens)) is None:
         raise Malformed("connection")
     if len(value) <= MAX_LIST_BYTES:
-        if len(_lists) >= MAX_LISTS:
-            _lists.clear()
-        _lists[value] = tokens.copy()
+        keep_at_hand(_lists, MAX_LISTS, value, tokens.copy())
     return tokens

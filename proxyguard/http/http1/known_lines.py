@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.http.http1.fields import TOKEN, read_fields
 
 MAX_LINES: Final = 2048
@@ -71,9 +72,7 @@ def _read(
                 return read_fields(text, start, end)  # it has the words for what is wrong
             field = match[1], match[2].rstrip(b" \t")
             if len(line) <= MAX_LINE_BYTES and field[0].lower() in kept:
-                if len(known) >= MAX_LINES:
-                    known.clear()
-                known[line] = field
+                keep_at_hand(known, MAX_LINES, line, field)
         fields.append(field)
     return fields
 

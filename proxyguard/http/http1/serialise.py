@@ -11,6 +11,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.request import Headers
 from proxyguard.http.claims import MAX_NAME_BYTES, folded, is_claim
 from proxyguard.http.http1.heads import BodyKind, RequestHead, ResponseHead
@@ -51,9 +52,7 @@ class _FieldFilter:
         if keep is not None and lower in keep:
             found = True
         if len(name) <= MAX_NAME_BYTES:
-            if len(self.known) >= MAX_REMEMBERED:
-                self.known.clear()
-            self.known[name] = found
+            keep_at_hand(self.known, MAX_REMEMBERED, name, found)
         return found
 
 
@@ -63,9 +62,7 @@ _filters: dict[tuple[frozenset[bytes], frozenset[bytes] | None], _FieldFilter] =
 def _filter_of(drop: frozenset[bytes], keep: frozenset[bytes] | None) -> _FieldFilter:
     found = _filters.get((drop, keep))
     if found is None:
-        if len(_filters) >= MAX_FILTERS:
-            _filters.clear()
-        found = _filters[drop, keep] = _FieldFilter(drop, keep)
+        found = keep_at_hand(_filters, MAX_FILTERS, (drop, keep), _FieldFilter(drop, keep))
     return found
 
 
@@ -82,9 +79,7 @@ class _ResponseFilter:
         """Look at a name that is not known."""
         found = name.lower() not in self._dropped
         if len(name) <= MAX_NAME_BYTES:
-            if len(self.known) >= MAX_REMEMBERED:
-                self.known.clear()
-            self.known[name] = found
+            keep_at_hand(self.known, MAX_REMEMBERED, name, found)
         return found
 
 

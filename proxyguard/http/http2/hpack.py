@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 from hpack.table import HeaderTable
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.privacy import SECRET_FIELDS
 from proxyguard.http.http2.errors import BoundExceeded, ConnectionFault, ErrorCode
 from proxyguard.http.http2.huffman import decode_huffman
@@ -302,9 +303,7 @@ def _literal_name(known: dict[bytes, bytes], name: bytes, mark: int, bits: int) 
         index = _STATIC_NAMES.get(name)
         found = _integer(index, mark, bits) if index is not None else bytes((mark,)) + _plain(name)
         if len(name) <= REMEMBERED_BYTES:
-            if len(known) >= REMEMBERED_NAMES:
-                known.clear()
-            known[name] = found
+            keep_at_hand(known, REMEMBERED_NAMES, name, found)
     return found
 
 

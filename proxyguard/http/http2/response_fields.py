@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.request import Headers
 from proxyguard.http.claims import MAX_NAME_BYTES
 from proxyguard.http.http1.heads import ResponseHead
@@ -42,9 +43,7 @@ def _look_at(name: bytes) -> bytes:
     if lower in _DROPPED:
         lower = b""
     if len(name) <= MAX_NAME_BYTES:
-        if len(_passed) >= MAX_REMEMBERED:
-            _passed.clear()
-        _passed[name] = lower
+        keep_at_hand(_passed, MAX_REMEMBERED, name, lower)
     return lower
 
 

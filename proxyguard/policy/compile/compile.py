@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Prefixes
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.decision import PASS, Action, Allow, Ban, Decision, GiveJar, Mode, Prove, Score, ShadowHit, Tag
 from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request
@@ -247,9 +248,7 @@ class CompiledPolicy:
             facts = {*client, *path, *rest}
             known = facts, self._look(facts)
             if max(len(facts), len(rest), len(known[1])) <= MAX_FACTS:
-                if len(self._found) >= MAX_FOUND:
-                    self._found.clear()
-                self._found[parts] = known
+                keep_at_hand(self._found, MAX_FOUND, parts, known)
         return known[0], known[1].copy()
 
     def _look(self, facts: set[int]) -> list[int]:

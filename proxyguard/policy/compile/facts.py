@@ -11,10 +11,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, assert_never
 
 from proxyguard.core.address import Network
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.origin import Origin
 from proxyguard.core.privacy import SECRET_FIELDS
 from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request
+from proxyguard.core.request_paths import MAX_PATH_BYTES
 from proxyguard.policy.compile.collectors import AddressIn, Collector, FieldIndex, collect_values, collectors
 from proxyguard.policy.compile.cooperative import YieldControl, never_yield
 from proxyguard.policy.compile.network_table import NetworkTable
@@ -29,9 +31,6 @@ from proxyguard.policy.model import Absent, AtLeast, AtMost, FieldKind, InNetwor
 
 MAX_PATHS: Final = 512
 """Paths whose facts a policy remembers, at most 300 KiB; then it begins anew. Clients choose them, and gain nothing by it."""
-
-MAX_PATH_BYTES: Final = 128
-"""Of a path that is remembered."""
 
 MAX_ORIGINS: Final = 512
 """Origins whose facts a policy remembers, at most 400 KiB; then it begins anew. Few differ: of one network all are the same."""
@@ -137,9 +136,7 @@ def _remembering(find: Find, known: dict[bytes, Collection[int]]) -> Find:
         if found is None:
             found = find(value) or ()
             if len(value) <= MAX_VALUE_BYTES:
-                if len(known) >= MAX_VALUES:
-                    known.clear()
-                known[value] = found
+                keep_at_hand(known, MAX_VALUES, value, found)
         return found
 
     return look
@@ -185,9 +182,8 @@ class FactTable:
             row = field_type(kind)
             if isinstance(row.source, OutsideValue):
                 continue
-            is_steady = row.of_client and row.ignores_referer
             asked = self._of_origin if row.of_origin else self._of_path if row.of_path else self._of_request
-            if is_steady:
+            if row.of_client and row.ignores_referer:
                 asked = self._of_client
             networks = _networks(about)
             if networks and kind == FieldKind.CLIENT:
@@ -253,9 +249,7 @@ class FactTable:
         collect_values(index.present, index.find, (value,), marks)
         found = tuple(marks)
         if lower not in SECRET_FIELDS and len(value) <= MAX_VALUE_BYTES:  # names that rules ask for are short
-            if len(self._lines) >= MAX_LINES:
-                self._lines.clear()
-            self._lines[line] = found
+            keep_at_hand(self._lines, MAX_LINES, line, found)
         return found
 
     def _about_origin(self, request: Request) -> tuple[int, ...]:
@@ -266,9 +260,7 @@ class FactTable:
             for collector in self._of_origin:
                 collector.collect(request, marks)
             found = tuple(marks)
-            if len(self._origins) >= MAX_ORIGINS:
-                self._origins.clear()
-            self._origins[request.origin] = found
+            keep_at_hand(self._origins, MAX_ORIGINS, request.origin, found)
         return found
 
     def _about_path(self, request: Request) -> tuple[int, ...]:
@@ -282,9 +274,7 @@ class FactTable:
                 collector.collect(request, marks)
             found = tuple(marks)
             if is_usual:
-                if len(self._paths) >= MAX_PATHS:
-                    self._paths.clear()
-                self._paths[path] = found
+                keep_at_hand(self._paths, MAX_PATHS, path, found)
         return found
 
     def _remembered(self, kind: str, name: bytes, index: FieldIndex) -> FieldIndex:

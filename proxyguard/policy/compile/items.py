@@ -17,6 +17,7 @@ from proxyguard.core.key_values import canonical_parameter, canonical_path, quer
 from proxyguard.core.number64 import Number64
 from proxyguard.core.reading import LOOSE
 from proxyguard.core.request import Request
+from proxyguard.core.request_paths import MAX_PATH_BYTES
 from proxyguard.policy.bundled import is_bundled
 from proxyguard.policy.compile.path_index import named_path, path_finder
 from proxyguard.policy.items import ItemFamily
@@ -27,9 +28,6 @@ MAX_KNOWN: Final = 512
 
 MAX_HOSTS: Final = 64
 """Hosts of which something is remembered; then it begins anew."""
-
-MAX_PATH_BYTES: Final = 128
-"""Of a path that is remembered."""
 
 MAX_DIGITS: Final = 17
 """Of an id that is taken for a number."""

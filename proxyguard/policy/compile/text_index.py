@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import Final, cast
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_yield, sorted_in_steps
 from proxyguard.policy.compile.needed_bytes import needed_bytes
 from proxyguard.policy.compile.pattern_set import PatternSet, beginning, pattern_of
@@ -63,9 +64,7 @@ def _known_by_hash(find: Callable[[bytes], AbstractSet[int]]) -> Find:
         mark = hash(value)
         found = known.get(mark)
         if found is None:
-            if len(known) >= MEMO_VALUES:
-                known.clear()
-            found = known[mark] = find(value)
+            found = keep_at_hand(known, MEMO_VALUES, mark, find(value))
         return found
 
     return look

@@ -58,7 +58,7 @@ def _query(request: Request) -> Mapping[bytes, Values]:
 def _whole_query(request: Request) -> Values:
     if not request.has_query:
         return ()
-    query = request.target[len(request.sent_path) + 1 :]
+    query = request.sent_query
     if request.reading.folds_names:
         query = request.reading.raw_query(query)
     if query.find(b"+") >= 0:

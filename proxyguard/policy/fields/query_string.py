@@ -10,7 +10,7 @@ from proxyguard.policy.model import FieldKind
 
 
 def _query_string(request: Request) -> Values:
-    return (request.target[len(request.sent_path) + 1 :],) if request.has_query else ()
+    return (request.sent_query,) if request.has_query else ()
 
 
 QUERY_STRING: Final = FieldType(

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Final
 
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.reading import STRICT, percent_decode
 from proxyguard.core.request import Request
 from proxyguard.core.request_paths import inspected_path
@@ -108,17 +109,14 @@ class RobotsTxt:
 
     def judge_request(self, request: Request) -> RobotsVerdict:
         """What the file says of a request."""
-        agents = request.header_index.get(b"user-agent")
-        return self.judge(agents[0] if agents else b"", subject_of(request))
+        return self.judge(request.user_agent or b"", subject_of(request))
 
     def applying(self, user_agent: bytes) -> Applying:
         """The groups that apply to a user agent; none: the file says nothing to it."""
         agent = user_agent[:MAX_AGENT]
         found = self._remembered.get(agent)
         if found is None:
-            if len(self._remembered) >= MAX_REMEMBERED:
-                self._remembered.clear()
-            found = self._remembered[agent] = self._find(agent.lower())
+            found = keep_at_hand(self._remembered, MAX_REMEMBERED, agent, self._find(agent.lower()))
         return found
 
     def _find(self, agent: bytes) -> Applying:
@@ -144,7 +142,7 @@ def subject_of(request: Request) -> bytes:
     target = request.target
     path = request.path if request.reading is STRICT else inspected_path(target)
     if request.has_query:
-        path += b"?" + percent_decode(target[len(request.sent_path) + 1 :])
+        path += b"?" + percent_decode(request.sent_query)
     return path if len(path) <= MAX_LOOKED_AT else path[:MAX_LOOKED_AT]
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 import msgspec
 
 from proxyguard.core.address import Address, Prefixes
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.busiest import Busiest
 from proxyguard.core.decision import ACTION_NAMES, DEFAULT_RULE, STOPPING, Prove
 from proxyguard.core.path_family import path_family
@@ -287,9 +288,9 @@ class AuditFacts:
     def _family(self, path: str) -> str:
         family = self._families.get(path)
         if family is None:
-            if len(self._families) >= MAX_REMEMBERED:
-                self._families.clear()
-            family = self._families[path] = path_family(path.encode("utf-8", "surrogatepass")) if path else ""
+            family = keep_at_hand(
+                self._families, MAX_REMEMBERED, path, path_family(path.encode("utf-8", "surrogatepass")) if path else ""
+            )
         return family
 
 

@@ -13,11 +13,12 @@ from proxyguard.core.decision import Reject
 from proxyguard.core.origin import NetworkKind, Origin
 from proxyguard.core.reading import LOOSE, STRICT
 from proxyguard.core.request import Request
+from proxyguard.core.request_paths import MAX_PATH_BYTES
 from proxyguard.core.settings import Bounds
 from proxyguard.http.http1.heads import RequestHead
 from proxyguard.http.http1.request_parser import RequestParser
 from proxyguard.policy.compile.compile import MAX_FOUND, compile_policy
-from proxyguard.policy.compile.facts import MAX_ORIGINS, MAX_PATH_BYTES, MAX_PATHS, MAX_VALUES, FactTable
+from proxyguard.policy.compile.facts import MAX_ORIGINS, MAX_PATHS, MAX_VALUES, FactTable
 from proxyguard.policy.compile.outside import AS_IT_IS
 from proxyguard.policy.fields.field_type import AnyValues, FieldType, NamedValues, SingleValue
 from proxyguard.policy.fields.registry import field_types
