@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from random import Random
 
 BINS = 24
 
@@ -28,8 +27,12 @@ Feature = Callable[[Observation], Hashable]
 
 
 def accuracies(tries: Sequence[Observation]) -> dict[str, float]:
-    """How often a guess is right, by what it goes by. Learned on one half of the tries and judged on the other, both ways."""
-    tries = Random(7).sample(list(tries), len(tries))
+    """How often a guess is right, by what it goes by. Learned on one half of the tries and judged on the other, both ways.
+
+    `tries` are in the order in which they were asked: those asked together are late together on a busy machine, so that halves
+    drawn at random would tell each other how many of them were of accounts that exist. A coin is right in 50 % of n with a
+    standard deviation of 64 % / sqrt(n): what one half has by chance is right or wrong both ways.
+    """
     bins = _bins(tries)
     features: dict[str, Feature] = {
         "status": lambda seen: seen.status,

@@ -83,7 +83,9 @@ class Asker:
             self._streams = None
 
 
-async def asked(rig: FrontRig, do: bytes, tries: int, askers: int = 40) -> list[Observation]:
+async def asked(rig: FrontRig, do: bytes, tries: int, askers: int = 80) -> list[Observation]:
+    """In the order of time."""
+
     async def some(number: int) -> list[Observation]:
         asker = Asker(rig)
         names = [b"real-person" if (at + number) % 2 else b"nobody" for at in range(tries // askers)]
@@ -92,13 +94,13 @@ async def asked(rig: FrontRig, do: bytes, tries: int, askers: int = 40) -> list[
         asker.close()
         return seen
 
-    return [each for seen in await asyncio.gather(*map(some, range(askers))) for each in seen]
+    return [seen for together in zip(*await asyncio.gather(*map(some, range(askers))), strict=True) for seen in together]
 
 
 @pytest.mark.long
-def test_an_attacker_learns_nothing_from_2000_tries() -> None:
-    """A coin is right in 50 % ± 3.4 % of 2,000 guesses in all but one of a thousand runs. The test of the same name in
-    `end_to_end` asks often enough to tell 52 % from that."""
+def test_an_attacker_learns_nothing_from_4000_tries() -> None:
+    """A coin is right in more than 53.4 % of so many guesses once in a thousand runs, and twice in a row in no run that anybody
+    will see. The test of the like name in `end_to_end` asks often enough to tell 52 % from that."""
 
     async def scenario() -> None:
         async with fronted(application) as rig:
@@ -107,7 +109,9 @@ def test_an_attacker_learns_nothing_from_2000_tries() -> None:
                 ("status", "length", "headers", "body"), 1.0
             )
             assert min(plain["time"], plain["all"]) > 0.7, plain  # a busy machine blurs it
-            even = accuracies(await asked(rig, b"even", 2000))
+            even = accuracies(await asked(rig, b"even", 4000))
+            if max(even.values()) > 0.534:
+                even = accuracies(await asked(rig, b"even", 4000))
             assert max(even.values()) <= 0.534, even
 
     run(scenario())
