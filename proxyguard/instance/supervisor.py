@@ -31,8 +31,9 @@ from proxyguard.instance.worker_pool import WorkerPool
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.open import MemoryBackend, open_backend
 from proxyguard.limits.stores.shared_server import SharedStoreServer
+from proxyguard.telemetry.exposition import exposition
 from proxyguard.telemetry.latencies import quantiles
-from proxyguard.telemetry.metric_families import Family, exposition, merge
+from proxyguard.telemetry.metric_families import Family, merge
 from proxyguard.telemetry.metrics import Metrics
 
 INSTANCE_FAMILIES: Final = (

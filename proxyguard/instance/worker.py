@@ -44,7 +44,7 @@ from proxyguard.restrictions.active import on_from
 from proxyguard.restrictions.preview import allowance_from
 from proxyguard.telemetry.audit_records import Notice
 from proxyguard.telemetry.latencies import quantiles
-from proxyguard.telemetry.metric_families import Family, exposition
+from proxyguard.telemetry.metric_families import Family
 from proxyguard.telemetry.recent_records import records_since
 from proxyguard.telemetry.shadow import TallyWindow
 
@@ -78,9 +78,8 @@ class Worker:
         self.settings = settings
         self._secret = secrets.keys
         self._started = CLOCK()
-        self._draining = False
+        self._draining = self._listening = False
         self._hurried = asyncio.Event()
-        self._listening = False
         self._watching: list[asyncio.Task[None]] = []
         self._installing = asyncio.Lock()
         parts = assemble(settings, loaded.policy, secrets, store, sockets)
@@ -237,6 +236,8 @@ class Worker:
         return ready
 
     async def metrics(self, accept: str) -> tuple[bytes, str]:
+        from proxyguard.telemetry.exposition import exposition  # noqa: PLC0415 - one of several workers is never asked
+
         return exposition(self.counts.snapshot(), self.counts.exemplars(), accept)
 
     async def missing(self) -> list[str]:

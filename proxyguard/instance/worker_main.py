@@ -22,7 +22,6 @@ from proxyguard.instance.signals import RELOAD, REOPEN, SIGNALS
 from proxyguard.instance.worker import Worker
 from proxyguard.instance.worker_process import farewell_path
 from proxyguard.limits.clock import CLOCK
-from proxyguard.limits.stores.open import valkey_store
 from proxyguard.limits.stores.remote import RemoteStore
 from proxyguard.limits.stores.shared import SharedTransport
 
@@ -42,6 +41,8 @@ async def serve(assignment: Assignment, control: Path, sockets: tuple[socket.soc
     transport = SharedTransport(assignment.store)
     store = RemoteStore(transport, settings.counting, timeout_seconds=choice.timeout_seconds, on_down=choice.on_down)
     if settings.store.url is not None:
+        from proxyguard.limits.stores.open import valkey_store  # noqa: PLC0415 - brings SQLite, which no other worker needs
+
         store = valkey_store(settings)
     await store.start()
     worker = Worker(settings, loaded, assignment.secrets, store, admin=None, control=control, sockets=sockets)

@@ -1,20 +1,10 @@
-"""Metrics as plain data: families of samples, how those of several workers become one, and their exposition for Prometheus.
-
-prometheus-client writes the exposition: the text format, or OpenMetrics with exemplars for who accepts it. Knows nothing of what
-is counted.
-"""
+"""Metrics as plain data: families of samples, and how those of several workers become one. Knows nothing of what is counted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from operator import add
 from typing import Final
-
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
-from prometheus_client.samples import Exemplar as ShownExemplar
 
 SECONDS_BOUNDS: Final[tuple[float, ...]] = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -45,8 +35,6 @@ GROWING: Final = frozenset({
 """Counters whose names do not end in `_total`, as those of counters do in OpenMetrics: exported without a type.
 
 What a worker that has ended counted in them stays in the sum, as with all counters."""
-
-OPENMETRICS: Final = "application/openmetrics-text"
 
 type Labels = tuple[tuple[str, str], ...]
 type Sample = tuple[str, Labels, float]
@@ -91,36 +79,3 @@ def newest(exemplars: Iterable[Exemplar]) -> list[Exemplar]:
         if known is None or known[5] < exemplar[5]:
             found[exemplar[:3]] = exemplar
     return [*found.values()]
-
-
-def exposition(families: Iterable[Family], exemplars: Iterable[Exemplar] = (), accept: str = "") -> tuple[bytes, str]:
-    """What a scrape that accepts such types gets, and its type; every name is prefixed with `proxyguard_`.
-
-    Exemplars are in OpenMetrics only: the text format has no place for them. In it a counter shares its name without `_total`
-    with no other family; one that would (`connections_total`) goes without a type.
-    """
-    is_strict = any(each.partition(";")[0].strip().lower() == OPENMETRICS for each in accept.split(","))
-    encode, content_type = choose_encoder(OPENMETRICS if is_strict else "")  # it stumbles over versions that are no numbers
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families(families, exemplars, strict=is_strict))
-    return encode(registry), content_type
-
-
-class _Families(Collector):
-    def __init__(self, families: Iterable[Family], exemplars: Iterable[Exemplar], *, strict: bool) -> None:
-        self._families = [*families]
-        self._taken = {name for name, *_ in self._families} if strict else set()
-        self._exemplars = {
-            each[:3]: ShownExemplar({"reference": each[3]}, each[4], round(each[5], 3)) for each in newest(exemplars)
-        }
-
-    def collect(self) -> Iterable[Metric]:
-        for name, kind, text, samples in self._families:
-            full = f"proxyguard_{name}"
-            if kind == "counter" and name.removesuffix("_total") in self._taken:
-                metric = Metric(full, text, "unknown")
-            else:
-                metric = Metric(full.removesuffix("_total"), text, kind)
-            for suffix, labels, value in samples:
-                metric.add_sample(full + suffix, dict(labels), value, exemplar=self._exemplars.get((name, suffix, labels)))
-            yield metric

@@ -46,13 +46,18 @@ def test_looking_at_rules_never_imports_the_proxy(arguments: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_supervisor_loads_no_proxy() -> None:
-    """It carries no traffic, and would keep some 25 MiB of it for nothing."""
-    code = (
-        "import sys, proxyguard.cli.run, proxyguard.instance.supervisor\n"
-        "heavy = {'mitmproxy', 'dns', 'h2', 'jinja2'} & set(sys.modules)\n"
-        "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
-    )
+@pytest.mark.parametrize(
+    ("modules", "unneeded"),
+    [
+        ("proxyguard.cli.run, proxyguard.instance.supervisor", {"mitmproxy", "dns", "h2", "jinja2"}),
+        ("proxyguard.instance.worker_main", {"prometheus_client", "sqlite3", "http.server"}),
+    ],
+    ids=["supervisor", "worker"],
+)
+def test_a_process_loads_nothing_that_others_do_for_it(modules: str, unneeded: set[str]) -> None:
+    """A supervisor carries no traffic, and would keep some 25 MiB for nothing; a worker is asked for no metrics and keeps no file
+    of counters, which would be 3 MiB each."""
+    code = f"import sys, {modules}\nheavy = {unneeded!r} & set(sys.modules)\nsys.exit(f'imported: {{heavy}}' if heavy else 0)\n"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -21,7 +21,8 @@ from proxyguard.instance import worker_pool
 from proxyguard.instance.assignment import Assignment
 from proxyguard.instance.worker_pool import WorkerPool
 from proxyguard.instance.worker_process import WorkerProcess, families, farewell_path
-from proxyguard.telemetry.metric_families import Family, exposition, merge
+from proxyguard.telemetry.exposition import exposition
+from proxyguard.telemetry.metric_families import Family, merge
 from proxyguard.telemetry.metrics import Metrics
 
 SECRETS = Secrets(b"x", b"y")

@@ -13,8 +13,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from proxyguard.telemetry.exposition import exposition
 from proxyguard.telemetry.latencies import LOOK_SECONDS, quantiles
-from proxyguard.telemetry.metric_families import GROWING, Exemplar, counters, exposition, merge, newest
+from proxyguard.telemetry.metric_families import GROWING, Exemplar, counters, merge, newest
 from proxyguard.telemetry.metrics import MAX_SERIES, LastMinute, Metrics
 
 

@@ -19,7 +19,7 @@ from proxyguard.core.settings import Listen
 from proxyguard.instance.control.client import ControlError, send_command
 from proxyguard.instance.control.server import AdminPage, Command, CommandError, ControlServer, _arguments
 from proxyguard.instance.process import configure_logging
-from proxyguard.telemetry.metric_families import exposition
+from proxyguard.telemetry.exposition import exposition
 from proxyguard.telemetry.metrics import Metrics
 
 
