@@ -107,18 +107,37 @@ def running(peer: FrontPeer, site_port: int) -> Iterator[tuple[int, PeerUsage]]:
             text = (CONFIG / name).read_text(encoding="utf-8")
             Path(folder, name).write_text(filled(text, values), encoding="utf-8")
         log = Path(folder, "output.log")
-        with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - a program of the table, without a shell
-                [program, *(each.format_map(values) for each in peer.arguments)],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=folder, start_new_session=True,
-                env={**os.environ, "TMPDIR": folder, "PYTHONPATH": str(PACKAGE_ROOT)},
-            )  # fmt: skip
+        process = None
         try:
+            with log.open("wb") as output, _interrupts_held():
+                process = subprocess.Popen(  # noqa: S603 - a program of the table, without a shell
+                    [program, *(each.format_map(values) for each in peer.arguments)],
+                    stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=folder, start_new_session=True,
+                    env={**os.environ, "TMPDIR": folder, "PYTHONPATH": str(PACKAGE_ROOT)},
+                )  # fmt: skip
             _wait_until_it_listens(peer, process, port, log)
             yield port, usage
             usage.memory_bytes = sum(map(_resident_bytes, _family(process.pid)))
         finally:
-            _end(process, usage)
+            if process is not None:
+                _end(process, usage)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Interrupts wait until this ends: one that came while a process was made would leave it running for good."""
+    held: list[int] = []
+    handled = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handled = {number: handler for number, handler in handled.items() if callable(handler)}
+    for number in handled:
+        signal.signal(number, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handled.items():
+            signal.signal(number, handler)
+    if held:
+        signal.raise_signal(held[0])
 
 
 def filled(text: str, values: dict[str, str]) -> str:

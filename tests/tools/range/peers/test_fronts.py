@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,22 @@ def test_nginx_is_started_measured_and_ended() -> None:
     assert usage.cpu_seconds > 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((LOOPBACK, port), 5)
+
+
+def test_an_interrupt_while_a_peer_is_made_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            made.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt), running(FrontPeer(name="it", about="", program="sleep", arguments=("60",)), 1):
+        pass
+    assert [process.returncode for process in made] == [-signal.SIGTERM]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.skipif(not HAS_NGINX, reason="nginx is not installed; .ci/run installs it")
