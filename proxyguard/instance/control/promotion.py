@@ -279,9 +279,9 @@ class Promotions:
             if watch_seconds:
                 self._watched[rule] = Watch(self._clock() + watch_seconds, max_share)
         logger.info("rule %s is promoted (%s:%d)%s", rule, edited.file, edited.line, " by force" if not verdict.allowed else "")
+        lines = tuple(line for line in verdict.lines if not line.startswith("hint: "))  # which say how to get what was done
         return {
-            "rule": rule, "file": f"{edited.file}:{edited.line}", "lines": verdict.lines, "watch_seconds": watch_seconds,
-            "watch": watch,
+            "rule": rule, "file": f"{edited.file}:{edited.line}", "lines": lines, "watch_seconds": watch_seconds, "watch": watch,
         }  # fmt: skip
 
     def _acts_already(self, rule: str) -> dict[str, Any]:

@@ -135,6 +135,7 @@ def test_without_classes_nothing_can_be_told_and_force_is_needed(rules: Path) ->
         assert instance.file == RULES
         answer = await instance.tell("promote", rule="no-curl", force=True)
         assert answer["file"] == f"{rules}/10.yaml:7"
+        assert [line for line in answer["lines"] if line.startswith("hint: ")] == []
 
     assert run(rules, story).mode == "enforce"
 
