@@ -6,7 +6,7 @@ Knows nothing of what is remembered of requests before; `compile.facts` decides 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from proxyguard.core.reading import SiteReading
 from proxyguard.core.request import Request, Values
@@ -15,13 +15,27 @@ from proxyguard.policy.compile.text_index import Find
 from proxyguard.policy.fields.field_type import AnyValues, ArisingValues, FieldType, NamedValues, OutsideValue, SingleValue
 
 
-class FieldIndex(NamedTuple):
-    """All tests about one field, ready to be asked about its values."""
+class FieldIndex:
+    """All tests about one field, ready to be asked about its values. Immutable by convention."""
 
-    present: tuple[int, ...]
-    """Tests that hold when the field is there."""
-    find: Find | None
-    """From a value to the tests that hold for it."""
+    __slots__ = ("find", "present")
+
+    def __init__(self, present: tuple[int, ...], find: Find | None) -> None:
+        self.present = present
+        """Tests that hold when the field is there."""
+        self.find = find
+        """From a value to the tests that hold for it."""
+
+    def collect(self, values: Values, found: list[int]) -> None:
+        """Add what holds for a field that is there, and for its values."""
+        if self.present:
+            found += self.present
+        find = self.find
+        if find is not None:
+            for value in values:
+                marks = find(value)
+                if marks:
+                    found += marks
 
 
 class Collector:
@@ -41,7 +55,8 @@ class One(Collector):
 
     def __init__(self, value_of: Callable[[Request], bytes], index: FieldIndex) -> None:
         self._value_of = value_of
-        self._present, self._find = index
+        self._present = index.present
+        self._find = index.find
 
     def collect(self, request: Request, found: list[int]) -> None:
         if self._present:
@@ -55,16 +70,16 @@ class One(Collector):
 class Several(Collector):
     """Of a field with any number of values."""
 
-    __slots__ = ("_find", "_present", "_values_of")
+    __slots__ = ("_index", "_values_of")
 
     def __init__(self, values_of: Callable[[Request], Values], index: FieldIndex) -> None:
         self._values_of = values_of
-        self._present, self._find = index
+        self._index = index
 
     def collect(self, request: Request, found: list[int]) -> None:
         values = self._values_of(request)
         if values:
-            collect_values(self._present, self._find, values, found)
+            self._index.collect(values, found)
 
 
 class ByName(Collector):
@@ -72,14 +87,14 @@ class ByName(Collector):
 
     __slots__ = ("_by_name", "_fields")
 
-    def __init__(self, by_name: Callable[[Request], Mapping[bytes, Values]], fields: Mapping[bytes, FieldIndex]) -> None:
+    def __init__(self, by_name: Callable[[Request], Mapping[bytes, Values]], fields: dict[bytes, FieldIndex]) -> None:
         self._by_name = by_name
         self._fields = fields
 
     def collect(self, request: Request, found: list[int]) -> None:
         present = self._by_name(request)
         if present:
-            _collect_named(self._fields, present, found)
+            _collect_named(self._fields, present if isinstance(present, dict) else dict(present), found)
 
 
 class AddressIn(Collector):
@@ -116,21 +131,14 @@ def collectors(row: FieldType, indexes: Mapping[bytes, FieldIndex], reading: Sit
             assert_never(row.source)
 
 
-def _collect_named(fields: Mapping[bytes, FieldIndex], present: Mapping[bytes, Values], found: list[int]) -> None:
+def _collect_named(fields: dict[bytes, FieldIndex], present: dict[bytes, Values], found: list[int]) -> None:
     """Ask about the fields that are present; goes through the shorter of the two."""
     if len(fields) > len(present):
-        fields = {name: fields[name] for name in present if name in fields}
-    for name, (always, find) in fields.items():
-        if name in present:
-            collect_values(always, find, present[name], found)
-
-
-def collect_values(always: tuple[int, ...], find: Find | None, values: Values, found: list[int]) -> None:
-    """Add what holds for a field that is there, and for its values."""
-    if always:
-        found += always
-    if find is not None:
-        for value in values:
-            marks = find(value)
-            if marks:
-                found += marks
+        for name, values in present.items():
+            index = fields.get(name)
+            if index is not None:
+                index.collect(values, found)
+    else:
+        for name, index in fields.items():
+            if name in present:
+                index.collect(present[name], found)

@@ -7,7 +7,7 @@ is the negation of a present one, so that a request is asked only about what it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, assert_never
 
 from proxyguard.core.address import Network
@@ -15,9 +15,9 @@ from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.origin import Origin
 from proxyguard.core.privacy import SECRET_FIELDS
 from proxyguard.core.reading import STRICT, SiteReading
-from proxyguard.core.request import Request
+from proxyguard.core.request import MAX_NAME_BYTES, MAX_NAMES, Request
 from proxyguard.core.request_paths import MAX_PATH_BYTES
-from proxyguard.policy.compile.collectors import AddressIn, Collector, FieldIndex, collect_values, collectors
+from proxyguard.policy.compile.collectors import AddressIn, Collector, FieldIndex, collectors
 from proxyguard.policy.compile.cooperative import YieldControl, never_yield
 from proxyguard.policy.compile.network_table import NetworkTable
 from proxyguard.policy.compile.numbers import number_of, numbers_of
@@ -36,13 +36,19 @@ MAX_ORIGINS: Final = 512
 """Origins whose facts a policy remembers, at most 400 KiB; then it begins anew. Few differ: of one network all are the same."""
 
 MAX_VALUES: Final = 32
-"""Values of one header field whose facts a policy remembers; then that field begins anew, and others keep theirs."""
+"""Values of a field of clients whose facts a policy remembers; then that field begins anew, and others keep theirs."""
 
 MAX_VALUE_BYTES: Final = 256
 """Of a value that is remembered: user agents of browsers have about 120."""
 
 MAX_LINES: Final = 1024
-"""Header lines whose facts a policy remembers, at most 400 KiB; then it begins anew, and asks what each field remembers."""
+"""Header lines whose facts a policy remembers, at most 400 KiB; then it begins anew."""
+
+MAX_CLIENTS: Final = 128
+"""Sets of facts of clients that a policy has one object for, at most 600 KiB; then it begins anew. Most clients are alike."""
+
+MAX_CLIENT_FACTS: Final = 64
+"""Of a set that is kept so."""
 
 MAX_HASHED_NETWORKS: Final = 1000
 """Longer lists are the same only when they are one object: comparing them would hold the interpreter."""
@@ -130,6 +136,21 @@ def candidate_numbers(value: bytes, *, lenient: bool) -> tuple[float, ...]:
     return () if number is None else (number,)
 
 
+class _Header:
+    """What is asked about a header field, and what was answered for values that came before."""
+
+    __slots__ = ("index", "known")
+
+    def __init__(self, index: FieldIndex | None, *, is_secret: bool) -> None:
+        self.index = index
+        """None: no rule asks about it."""
+        self.known: dict[bytes, tuple[int, ...]] | None = None if is_secret else {}
+        """None: no value is kept."""
+
+
+_UNASKED: Final = _Header(None, is_secret=True)
+
+
 def _remembering(find: Find, known: dict[bytes, Collection[int]]) -> Find:
     def look(value: bytes) -> Collection[int] | None:
         found = known.get(value)
@@ -157,8 +178,8 @@ class FactTable:
     """Answers which tests of a policy hold for a request, in time that depends on what the request has."""
 
     __slots__ = (
-        "_headers", "_lines", "_mark", "_networks", "_of_client", "_of_origin", "_of_path", "_of_request", "_origins", "_paths",
-        "_reading", "_values",
+        "_clients", "_headers", "_lines", "_mark", "_networks", "_of_client", "_of_origin", "_of_path", "_of_request", "_origins",
+        "_paths", "_reading", "_spelt", "_values",
     )  # fmt: skip
 
     def __init__(self, tests: Iterable[Test], yield_control: YieldControl = never_yield, reading: SiteReading = STRICT) -> None:
@@ -168,8 +189,10 @@ class FactTable:
             by_kind.setdefault(test.field.kind, []).append((test, number))
         self._mark = object()  # not the table itself: a request that is kept must not keep a policy that is gone
         self._networks: NetworkTable | None = None
-        self._headers: Mapping[bytes, FieldIndex] = {}
-        self._lines: dict[tuple[bytes, bytes], tuple[int, ...]] = {}
+        self._clients: dict[tuple[int, ...], frozenset[int]] = {}
+        self._headers: dict[bytes, _Header] = {}
+        self._spelt: dict[bytes, _Header] = {}
+        self._lines = 0
         self._of_client: list[Collector] = []
         self._of_origin: list[Collector] = []
         self._of_path: list[Collector] = []
@@ -191,13 +214,14 @@ class FactTable:
             elif networks and row.address is not None:
                 asked.append(AddressIn(row.address, NetworkTable(networks, yield_control)))
             indexes = _indexes(about, yield_control, row, reading)
+            if kind == FieldKind.HEADER:
+                self._headers = {name: _Header(each, is_secret=_is_secret(kind, name)) for name, each in indexes.items()}
+                continue
             if row.of_client:
                 indexes = {
                     name: each if _is_secret(kind, name) else self._remembered(kind, name, each) for name, each in indexes.items()
                 }
-            if kind == FieldKind.HEADER:
-                self._headers = indexes
-            elif indexes:
+            if indexes:
                 asked += collectors(row, indexes, reading)
 
     def of(self, request: Request) -> set[int]:
@@ -216,9 +240,8 @@ class FactTable:
         rest: list[int] = []
         at = request.referer_at
         if at >= 0:
-            line = request.headers[at]
-            about = self._lines.get(line)
-            rest += self._about_line(line) if about is None else about
+            name, value = request.headers[at]
+            self._add_line(name, value, rest)
         if self._of_origin:
             rest += self._about_origin(request)
         for collector in self._of_request:
@@ -231,26 +254,57 @@ class FactTable:
         if self._networks is not None:  # these two without a call through their row: nearly every policy asks for them
             found += self._networks.find(request.client.number)
         if self._headers:
-            for line in request.steady:
-                about = self._lines.get(line)
-                found += self._about_line(line) if about is None else about
+            for name, value in request.steady:
+                self._add_line(name, value, found)
         for collector in self._of_client:
             collector.collect(request, found)
-        return frozenset(found)
+        marks = tuple(found)
+        client = self._clients.get(marks)  # the same object needs no comparing, and has its hash
+        if client is None:
+            client = frozenset(marks)
+            if len(marks) <= MAX_CLIENT_FACTS:
+                keep_at_hand(self._clients, MAX_CLIENTS, marks, client)
+        return client
 
-    def _about_line(self, line: tuple[bytes, bytes]) -> tuple[int, ...]:
-        """The tests about a header line that hold. Those of several lines of one name hold for the field."""
-        name, value = line
-        lower = name.lower()
-        index = self._headers.get(lower)
+    def _add_line(self, name: bytes, value: bytes, found: list[int]) -> None:
+        """Add the tests about a header line that hold. Those of several lines of one name hold for the field."""
+        header = self._spelt.get(name)
+        if header is None:
+            header = self._spell(name)
+        known = header.known
+        about = None if known is None else known.get(value)
+        if about is None:
+            about = self._about_line(header, value)
+        if about:
+            found += about
+
+    def _spell(self, name: bytes) -> _Header:
+        """What is asked about a field, by its name as it was received."""
+        header = self._headers.get(name.lower(), _UNASKED)
+        if len(name) <= MAX_NAME_BYTES:
+            keep_at_hand(self._spelt, MAX_NAMES, name, header)
+        return header
+
+    def _about_line(self, header: _Header, value: bytes) -> tuple[int, ...]:
+        index = header.index
         if index is None:
             return ()
         marks: list[int] = []
-        collect_values(index.present, index.find, (value,), marks)
+        index.collect((value,), marks)
         found = tuple(marks)
-        if lower not in SECRET_FIELDS and len(value) <= MAX_VALUE_BYTES:  # names that rules ask for are short
-            keep_at_hand(self._lines, MAX_LINES, line, found)
+        known = header.known
+        if known is not None and len(value) <= MAX_VALUE_BYTES:
+            if self._lines >= MAX_LINES:
+                self._forget_lines()
+            known[value] = found
+            self._lines += 1
         return found
+
+    def _forget_lines(self) -> None:
+        self._lines = 0
+        for header in self._headers.values():
+            if header.known is not None:
+                header.known.clear()
 
     def _about_origin(self, request: Request) -> tuple[int, ...]:
         """The tests about where the request comes from that hold."""

@@ -44,6 +44,18 @@ def needed_bytes(patterns: Iterable[bytes]) -> bytes:
     return b"" if any(_is_usual(byte) for byte in needed_by_any) else needed_by_any
 
 
+def rare_bytes(texts: Iterable[bytes]) -> bytes:
+    """One byte of each text, so that only what has some of them can have any of the texts, in either case; empty when there is
+    nothing in one of them but letters, digits and what is in most paths."""
+    found: set[int] = set()
+    for text in texts:
+        marks = [byte for byte in text if byte < 0x80 and not chr(byte).isalnum() and byte not in b"/-_ "]
+        if not marks:
+            return b""
+        found.add(min(marks, key=_is_usual))
+    return bytes(sorted(found))
+
+
 def _is_usual(byte: int) -> bool:
     return byte in b"-./:=?&_ " or chr(byte).isalnum()
 

@@ -65,19 +65,52 @@ _BEGINNING: Final = re.compile(rb"(?:\\A|\^)((?:[A-Za-z0-9/_-]|\\x[0-9a-f]{2}|\\
 _ESCAPED: Final = re.compile(rb"\\(?:x([0-9a-f]{2})|(.))", re.DOTALL)
 _PART: Final = re.compile(rb"\\.|\[\^?\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\\])*\]|[(|)]", re.DOTALL)
 """What decides whether a `|` parts a whole pattern: escapes and classes, in which it does not, and groups."""
+_ANCHOR: Final = re.compile(rb"\\A|\^")
+_PIECE: Final = re.compile(
+    rb"(?:\((?:\?:)?([\w/=&|-]*[\w/=&-])\)|\[((?:[\w/=&](?:-[\w/=&])?)+)\]|([\w/=&-]))([?*]|\{0)?", re.ASCII
+)
+"""A group of plain words, a class of plain bytes or one such byte, and whether it may be missing."""
+_RANGE: Final = re.compile(rb"(.)(?:-(.))?")
+_FLAG: Final = re.compile(rb"\(\?[^:P]")
 
 
-def beginning(pattern: bytes) -> bytes | None:
-    """What every text begins with in which a pattern is found; None where that cannot be told at a glance."""
+def beginnings(pattern: bytes) -> tuple[bytes, ...]:
+    """Every text in which a pattern is found begins with one of these; none where that cannot be told at a glance."""
+    if b"\\Q" in pattern or _is_parted(pattern):
+        return ()
     found = _BEGINNING.match(pattern)
-    if found is None or b"\\Q" in pattern:
-        return None
+    if found is not None:
+        return (_ESCAPED.sub(lambda escape: bytes.fromhex(escape[1].decode()) if escape[1] else escape[2], found[1]),)
+    return _first_bytes(pattern)
+
+
+def _is_parted(pattern: bytes) -> bool:
+    """Whether a pattern is several, with a `|` between them."""
     depth = 0
     for part in _PART.findall(pattern):
         depth += (part == b"(") - (part == b")")
         if part == b"|" and not depth:
-            return None
-    return _ESCAPED.sub(lambda escape: bytes.fromhex(escape[1].decode()) if escape[1] else escape[2], found[1])
+            return True
+    return False
+
+
+def _first_bytes(pattern: bytes) -> tuple[bytes, ...]:
+    """The bytes that a text may begin with in which a pattern is found that begins with plain pieces."""
+    anchor = _ANCHOR.match(pattern) if _FLAG.search(pattern) is None else None  # RE2 repeats what stands before a flag
+    found: set[bytes] = set()
+    at = 0 if anchor is None else anchor.end()
+    while at:
+        piece = _PIECE.match(pattern, at)
+        if piece is None:
+            return ()
+        words, ranges, byte, may_be_missing = piece.groups()
+        if ranges:
+            for first, last in _RANGE.findall(ranges):
+                found.update(b"%c" % each for each in range(ord(first), ord(last or first) + 1))
+        else:
+            found.update(word[:1] for word in (words or byte).split(b"|"))
+        at = piece.end() if may_be_missing else 0
+    return () if b"" in found else tuple(sorted(found))  # empty: one of several words
 
 
 def literal(text: bytes, *, fold: bool = False) -> bytes:

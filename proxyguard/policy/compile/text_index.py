@@ -12,23 +12,19 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
-from typing import Final, cast
+from typing import Final
 
 from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_yield, sorted_in_steps
-from proxyguard.policy.compile.needed_bytes import needed_bytes
-from proxyguard.policy.compile.pattern_set import PatternSet, beginning, pattern_of
+from proxyguard.policy.compile.needed_bytes import needed_bytes, rare_bytes
+from proxyguard.policy.compile.pattern_set import PatternSet, beginnings, pattern_of
 from proxyguard.policy.model import TextKind
 
 MEMO_VALUES: Final = 2048
-"""Per field; about 1.5 MiB when all of them are as long as they may be."""
+"""Per field, then it begins anew; about 1.5 MiB when all of them are as long as they may be."""
 
 MEMO_VALUE_BYTES: Final = 512
 """Longer than any user agent that comes again."""
-
-FEW_PREFIXES: Final = 16
-"""So many are ruled out faster one by one than by bisection."""
 
 Marks = tuple[int, ...]
 Find = Callable[[bytes], Collection[int] | None]
@@ -57,10 +53,24 @@ def simplest(kind: TextKind, text: bytes) -> tuple[TextKind, bytes]:
     return (TextKind.PREFIX if ends else TextKind.EQUAL), core
 
 
-def _known_by_hash(find: Callable[[bytes], AbstractSet[int]]) -> Find:
-    known: dict[int, AbstractSet[int]] = {}
+def _known_by_value(find: Callable[[bytes], Collection[int]]) -> Find:
+    known: dict[bytes, Collection[int]] = {}
 
-    def look(value: bytes) -> AbstractSet[int]:
+    def look(value: bytes) -> Collection[int]:
+        found = known.get(value)
+        if found is None:
+            found = find(value)
+            if len(value) <= MEMO_VALUE_BYTES:
+                keep_at_hand(known, MEMO_VALUES, value, found)
+        return found
+
+    return look
+
+
+def _known_by_hash(find: Callable[[bytes], Collection[int]]) -> Find:
+    known: dict[int, Collection[int]] = {}
+
+    def look(value: bytes) -> Collection[int]:
         mark = hash(value)
         found = known.get(mark)
         if found is None:
@@ -73,7 +83,10 @@ def _known_by_hash(find: Callable[[bytes], AbstractSet[int]]) -> Find:
 class TextIndex:
     """Finds the marks of all texts that a value compares with."""
 
-    __slots__ = ("_anywhere", "_beginnings", "_equal", "_inside", "_needed", "_patterns", "_prefixes", "_suffixes", "_words")
+    __slots__ = (
+        "_anywhere", "_beginnings", "_equal", "_has_others", "_inside", "_needed", "_patterns", "_prefixes", "_rare", "_suffixes",
+        "_words",
+    )  # fmt: skip
 
     def __init__(self, texts: Iterable[tuple[TextKind, bytes, int]], yield_control: YieldControl = never_yield) -> None:
         """`texts` are matcher kind, text, mark. Raises PolicyError when a pattern cannot be compiled."""
@@ -99,17 +112,22 @@ class TextIndex:
         self._patterns = (
             (PatternSet(tuple(patterns), yield_control=yield_control), tuple(patterns.values())) if patterns else None
         )
-        beginnings = tuple(map(beginning, patterns))
-        self._beginnings = None if None in beginnings else cast("tuple[bytes, ...]", beginnings)
-        """What every pattern that is found begins with; None: some may be found in any value."""
-        self._needed = needed_bytes(patterns)
-        """Bytes of which each value has one in which a pattern is found; empty: any value may."""
+        known = {pattern: beginnings(pattern) for pattern in patterns}
+        beginning = dict.fromkeys([text for texts in known.values() for text in texts], (0,))
+        self._beginnings = PrefixTable(beginning, yield_control) if beginning else None
+        """What values begin with in which some patterns are found."""
+        others = [pattern for pattern in patterns if not known[pattern]]
+        self._has_others = bool(others)
+        self._needed = _changing(needed_bytes(others))
+        """Changes each value in which one of the other patterns is found; None: one may be found in any value."""
+        self._rare = _changing(rare_bytes((*anywhere, *(text for text, _ in self._inside))))
+        """Changes each value in which a text stands that may stand anywhere; None: one may stand in any value."""
 
     def finder(self, *, remembers: bool = True, is_secret: bool = False) -> Find:
         """A function from a value to the marks of every text that it compares with, or None for none.
 
         User agents and the like come again and again, and a dictionary beats any automaton: where a look-up costs more than
-        that, recent values of ordinary length are remembered, unless the caller does so. A flood of values never seen again
+        that, values of ordinary length are remembered, unless the caller does so. A flood of values never seen again
         makes that useless for a while, never large, never wrong. Secrets are known again by a hash that nobody else can make.
         """
         if self._words is None and self._patterns is None and self._anywhere is None and not self._inside:
@@ -118,10 +136,7 @@ class TextIndex:
             return self._of_affixes
         if not remembers:
             return self.find
-        if is_secret:
-            return _known_by_hash(self.find)
-        recent = lru_cache(maxsize=MEMO_VALUES)(self.find)
-        return lambda value: recent(value) if len(value) <= MEMO_VALUE_BYTES else self.find(value)
+        return _known_by_hash(self.find) if is_secret else _known_by_value(self.find)
 
     def _of_affixes(self, value: bytes) -> Marks:
         """Of the texts that a value is, begins or ends with: of all, where there are neither words nor patterns."""
@@ -132,33 +147,55 @@ class TextIndex:
             marks += self._suffixes.find(value)
         return marks
 
-    def find(self, value: bytes) -> AbstractSet[int]:
+    def find(self, value: bytes) -> Collection[int]:
         """The marks of every text that `value` compares with."""
-        marks = set(self._of_affixes(value))
+        affixed = self._of_affixes(value)
+        may_contain = self._may_contain(value)
+        may_find = self._may_find(value)
+        if self._words is None and not may_contain and not may_find:
+            return affixed
+        positions: list[int] = []
+        by_position: tuple[Marks, ...] = ()
+        if may_find and self._patterns is not None:
+            found, by_position = self._patterns
+            positions = found.find(value)
+            if len(positions) < 2 and self._words is None and not may_contain and not affixed:
+                return by_position[positions[0]] if positions else NOTHING
+        marks = set(affixed)
         if self._words is not None:
             self._words.collect(value, marks)
-        for text, text_marks in self._inside:
-            if value.find(text) >= 0:
-                marks.update(text_marks)
-        if self._anywhere is not None:
-            self._anywhere.collect(value.lower(), marks)
-        if self._patterns is not None and self._may_find(value):
-            found, by_position = self._patterns
-            for position in found.find(value):
-                marks.update(by_position[position])
+        if may_contain:
+            for text, text_marks in self._inside:
+                if value.find(text) >= 0:
+                    marks.update(text_marks)
+            if self._anywhere is not None:
+                self._anywhere.collect(value.lower(), marks)
+        for position in positions:
+            marks.update(by_position[position])
         return marks or NOTHING
+
+    def _may_contain(self, value: bytes) -> bool:
+        """Whether any text has to be looked for that may stand anywhere: most paths have nothing of them."""
+        if self._anywhere is None and not self._inside:
+            return False
+        return self._rare is None or value.translate(self._rare) != value
 
     def _may_find(self, value: bytes) -> bool:
         """Whether any pattern has to be looked for: most fields have nothing of what exploits are made of."""
-        if self._beginnings is not None and not value.startswith(self._beginnings):
-            return False
-        return not self._needed or len(value.translate(None, self._needed)) != len(value)
+        if self._has_others and (self._needed is None or value.translate(self._needed) != value):
+            return True
+        return self._beginnings is not None and bool(self._beginnings.find(value))
+
+
+def _changing(found: bytes) -> bytes | None:
+    """What changes (`bytes.translate`) the values that have one of these bytes; None for no bytes."""
+    return bytes.maketrans(found, bytes([(byte + 1) & 0xFF for byte in found])) if found else None
 
 
 class PrefixTable:
     """Sorted prefixes; each knows the longest other one that it starts with, and the marks of itself and all of those."""
 
-    __slots__ = ("_few", "_marks", "_shorter", "_sorted")
+    __slots__ = ("_least", "_marks", "_shorter", "_sorted", "_stems")
 
     def __init__(self, prefixes: Mapping[bytes, Marks], yield_control: YieldControl = never_yield) -> None:
         self._sorted = sorted_in_steps(tuple(prefixes), yield_control)
@@ -170,14 +207,16 @@ class PrefixTable:
                 shorter = self._shorter[shorter]
             self._shorter.append(shorter)
             self._marks.append((*prefixes[prefix], *(self._marks[shorter] if shorter >= 0 else ())))
-        self._few = tuple(self._sorted) if len(self._sorted) <= FEW_PREFIXES else None
+        self._least = min(map(len, prefixes), default=0)
+        self._stems = frozenset(prefix[: self._least] for prefix in prefixes)
+        """What a value begins with that begins with any of them: as many bytes as the shortest has."""
 
     def find(self, value: bytes) -> Marks:
         """Marks of the prefixes that `value` starts with.
 
         The nearest prefix at or before a value in sorted order starts with every prefix that the value starts with.
         """
-        if self._few is not None and not value.startswith(self._few):
+        if value[: self._least] not in self._stems:
             return ()
         at = bisect_right(self._sorted, value) - 1
         while at >= 0:
@@ -190,17 +229,18 @@ class PrefixTable:
 class SuffixTable:
     """Suffixes, as prefixes of what is read backwards."""
 
-    __slots__ = ("_all_may", "_backwards", "_last_bytes")
+    __slots__ = ("_backwards", "_ends", "_least")
 
     def __init__(self, suffixes: Mapping[bytes, Marks], yield_control: YieldControl = never_yield) -> None:
         self._backwards = PrefixTable({text[::-1]: marks for text, marks in suffixes.items()}, yield_control)
-        self._last_bytes = frozenset(text[-1:] for text in suffixes)
-        """What a value ends with that ends with any of them; with the empty one, all do."""
-        self._all_may = b"" in suffixes
+        self._least = min(map(len, suffixes), default=0)
+        self._ends = frozenset(text[len(text) - self._least :] for text in suffixes)
+        """What a value ends with that ends with any of them: as many bytes as the shortest has."""
 
     def find(self, value: bytes) -> Marks:
         """Marks of the suffixes that `value` ends with."""
-        return self._backwards.find(value[::-1]) if self._all_may or value[-1:] in self._last_bytes else ()
+        start = len(value) - self._least
+        return self._backwards.find(value[::-1]) if start >= 0 and value[start:] in self._ends else ()
 
 
 class WordTable:

