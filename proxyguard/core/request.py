@@ -237,7 +237,7 @@ class Request:
         query = self._query
         if query is None:
             names, bases, values = self._parameters()
-            if any(bases):
+            if bases and any(bases):
                 names, values = _with_bases(names, bases, values)
             query = self._query = _by_name(names, values)
         return query
@@ -255,7 +255,7 @@ class Request:
         named = self._query_by_name
         if named is None:
             names, bases, values = self._parameters()
-            if any(bases) and _EARLY_BRACKET.search(b"&" + b"&".join(names)) is not None:
+            if bases and any(bases) and _EARLY_BRACKET.search(b"&" + b"&".join(names)) is not None:
                 names, values = _with_bases(names, bases, values)
             named = self._query_by_name = _by_name(canonical_names(names), values)
         return named
@@ -320,6 +320,9 @@ def _read_query(query: bytes, reading: SiteReading) -> _Parameters:
     if not query:
         return (), (), ()
     has_escapes = query.find(b"%") >= 0
+    if not has_escapes and not reading.folds_names and query.find(b"&") < 0 and query.find(b";") < 0:
+        name, _, value = query.replace(b"+", b" ").partition(b"=")
+        return (name,), (), (value,)
     if has_escapes:
         query = mended(query)
     parts = query.replace(b"+", b" ").split(b"&")
