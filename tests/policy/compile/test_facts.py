@@ -11,13 +11,13 @@ from proxyguard.core.address import Address
 from proxyguard.core.decision import Reject
 from proxyguard.core.origin import NetworkKind, Origin
 from proxyguard.core.reading import LOOSE, STRICT
-from proxyguard.core.request import Request
+from proxyguard.core.request import MAX_NAMES, Request
 from proxyguard.core.request_paths import MAX_PATH_BYTES
 from proxyguard.core.settings import Bounds
 from proxyguard.http.http1.heads import RequestHead
 from proxyguard.http.http1.request_parser import RequestParser
 from proxyguard.policy.compile.compile import MAX_FOUND, compile_policy
-from proxyguard.policy.compile.facts import MAX_ORIGINS, MAX_PATHS, MAX_VALUES, FactTable
+from proxyguard.policy.compile.facts import MAX_CLIENTS, MAX_LINES, MAX_ORIGINS, MAX_PATHS, MAX_VALUES, FactTable
 from proxyguard.policy.compile.outside import AS_IT_IS
 from proxyguard.policy.fields.field_type import AnyValues, FieldType, NamedValues, SingleValue
 from proxyguard.policy.fields.registry import field_types
@@ -96,6 +96,25 @@ def test_what_is_remembered_of_a_value_is_what_would_be_found_again() -> None:
                 headers=(("Accept", ("*/*", "text/html", "a/b")[at % 3]), ("Cookie", f"a={at}"), ("Referer", f"https://a/{at}")),
             )
             assert table.of(asked) == FactTable(tests).of(asked), at
+
+
+def test_what_is_remembered_of_header_lines_and_of_clients_is_bounded_and_never_wrong() -> None:
+    names = "abcdefgh"
+    tests = [asks(f"header.x-{name}", Present()) for name in names] + [
+        equal("header.x-a", "7"),
+        text("header.x-b", TextKind.WORD, "7"),
+    ]
+    table, other = FactTable(tests), FactTable(tests)
+    pick = random.Random(3)
+    for at in range(3 * MAX_LINES):
+        sent = [pick.choice((f"X-{name}", f"x-{name}", f"X-{name.upper()}")) for name in names if pick.random() < 0.5]
+        asked = request(headers=(*((name, pick.choice(("7", f"7 {at}"))) for name in sent), (f"X-{at}", "7")))
+        if at % 100 == 0:
+            other = FactTable(tests)
+        assert table.of(asked) == other.of(asked), at
+    assert 0 < sum(len(header.known or ()) for header in table._headers.values()) <= MAX_LINES
+    assert 0 < len(table._spelt) <= MAX_NAMES
+    assert 0 < len(table._clients) <= MAX_CLIENTS
 
 
 REFERRED = [
