@@ -7,7 +7,7 @@ import re2
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxyguard.policy.compile.needed_bytes import MAX_DEPTH, needed_bytes
+from proxyguard.policy.compile.needed_bytes import MAX_DEPTH, needed_bytes, rare_bytes
 from proxyguard.policy.compile.pattern_set import compile_pattern, pattern_of
 from proxyguard.policy.compile.text_index import TextIndex
 from proxyguard.policy.error import PolicyError
@@ -37,6 +37,19 @@ BYTES = b"<{(%$\"'ab1. -\\\xc3"
 )  # fmt: skip
 def test_the_bytes_that_patterns_need(patterns: list[bytes], needed: bytes) -> None:
     assert needed_bytes(patterns) == needed
+
+
+@pytest.mark.parametrize(
+    ("texts", "rare"),
+    [
+        ([b";", b".php/", b".jsp/"], b".;"),
+        ([b"a.b~c"], b"~"),
+        ([b"=", b"\0"], b"\0="),
+        *(([*texts], b"") for texts in ((), (b"",), (b"select",), (b"~", b"a/b"), (b"\xe9",))),
+    ],
+)
+def test_texts_are_looked_for_by_a_rare_byte_of_each(texts: list[bytes], rare: bytes) -> None:
+    assert rare_bytes(texts) == rare
 
 
 PIECES = st.recursive(
