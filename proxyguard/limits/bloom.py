@@ -6,6 +6,8 @@ smaller than the filter, which has `mask` + 1 bits, a power of two: sums of 64 b
 
 from __future__ import annotations
 
+from typing import Any
+
 from proxyguard.core.number64 import Number64
 
 
@@ -25,10 +27,16 @@ def has(bits: bytearray, first: int, step: int, mask: int, probes: int) -> bool:
     return True
 
 
-def put(bits: bytearray, first: int, step: int, mask: int, probes: int) -> None:
-    """Set all places."""
-    place, left = first, probes
+def put(bits: bytearray, first: int, step: int, mask: int, probes: int) -> bool:
+    """Set all places. Returns whether one was not set before."""
+    place, left, is_new = first, probes, False
     while left:
-        bits[place >> 3] |= 1 << (place & 7)
+        at: Any = place >> 3  # compiled, an object, made once for both uses
+        byte: int = bits[at]
+        bit = 1 << (place & 7)
+        if not byte & bit:
+            bits[at] = byte | bit
+            is_new = True
         place = (place + step) & mask
         left -= 1
+    return is_new

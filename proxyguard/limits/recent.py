@@ -6,7 +6,7 @@ next begins, and the oldest gives way: so what was seen last is always known.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from proxyguard.core.number64 import Number64
 from proxyguard.limits.bloom import has, places, put
@@ -40,20 +40,20 @@ class Recent:
         self._turn(now)
         mask = self._mask
         first, step = places(number, mask)
-        if has(self._filters[0], first, step, mask, PROBES):
-            return
-        if self._counts[0] >= self._most:
+        if self._counts[0] >= self._most and not has(self._filters[0], first, step, mask, PROBES):
             self._begin(1)
-        put(self._filters[0], first, step, mask, PROBES)
-        self._counts[0] += 1
+        if put(self._filters[0], first, step, mask, PROBES):
+            self._counts[0] += 1
 
     def has(self, number: Number64, now: float) -> bool:
         """Whether one was seen lately."""
         self._turn(now)
         mask = self._mask
         first, step = places(number, mask)
-        for each in self._filters:  # noqa: SIM110 - half the cost of any() with a generator
-            if has(each, first, step, mask, PROBES):
+        at: Any = first >> 3  # compiled, an object, made once for all of them
+        for each in self._filters:
+            byte: int = each[at]
+            if byte >> (first & 7) & 1 and has(each, first, step, mask, PROBES):
                 return True
         return False
 
