@@ -5,7 +5,6 @@ Only what the site answered with 200 counts as read, and nothing that an allow r
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -33,7 +32,7 @@ _RARE_READ: Final = int(Subject.RARE_READ)
 class Disclosure:
     """Finds items, and learns what is read, here and by what other processes on one store tell."""
 
-    __slots__ = ("_cold_below", "_heat", "_recent", "_sightings", "counted")
+    __slots__ = ("_cold_below", "_counts", "_heat", "_recent", "_sightings")
 
     def __init__(self, items: Items, sightings: Sightings | None = None, clock: Callable[[], float] = CLOCK) -> None:
         """Without `sightings` nobody else is told, nor listened to."""
@@ -44,8 +43,8 @@ class Disclosure:
         if sightings is not None:
             sightings.listen(Subject.READ, lambda number, reads: self._heat.add(Number64.of(number), clock(), reads))
             sightings.listen(Subject.RARE_READ, lambda number, reads: self._learn_rare(Number64.of(number), clock(), reads))
-        self.counted: defaultdict[tuple[str, str, str], int] = defaultdict(int)
-        """Items that were answered with 200, by class of client, heat and the state of its jar."""
+        self._counts: dict[tuple[str, bytes, bytes], int] = {}
+        """As `counted`, in bytes."""
 
     def find(self, finder: ItemFinder, request: Request, now: float) -> Item | None:
         """The item that a request asks for."""
@@ -61,8 +60,8 @@ class Disclosure:
     def settle(self, item: Item, ticket: Ticket, served: Served, now: float) -> None:
         """Learn from the end of an exchange."""
         if served.status == 200 and served.upstream_seconds is not None:
-            jar = ticket.request.jar.states[0].decode()
-            self.counted[ticket.class_, item.heat.decode(), jar] += 1
+            key: Any = (ticket.class_, item.heat, ticket.request.jar.states[0])  # compiled, an object, made once for both uses
+            self._counts[key] = self._counts.get(key, 0) + 1
             if item.number is not None and not isinstance(ticket.decision.action, Allow):
                 is_rare = item.heat is COLD
                 if is_rare:
@@ -71,6 +70,10 @@ class Disclosure:
                     self._heat.add(item.number, now)
                 if self._sightings is not None:
                     self._sightings.tell(_RARE_READ if is_rare else _READ, item.number.whole)
+
+    def counted(self) -> dict[tuple[str, str, str], int]:
+        """Items that were answered with 200, by class of client, heat and the state of its jar."""
+        return {(class_, heat.decode(), jar.decode()): count for (class_, heat, jar), count in self._counts.items()}
 
     def as_data(self) -> dict[str, Any]:
         """What is read lately, as JSON can hold it; not what was recent."""

@@ -22,7 +22,7 @@ def economy(counts: Metrics, policy: CompiledPolicy, now: float) -> dict[str, An
     if policy.items is None:
         return {}
     items: Counter[str] = Counter()
-    for (_, heat, jar), count in counts.items.items():
+    for (_, heat, jar), count in counts.items().items():
         items[f"{heat}, {'without a cookie' if jar == 'none' else f'{jar} cookie'}"] += count
     return {
         "items": dict(items),

@@ -112,7 +112,7 @@ class Metrics:
         self._decided: list[_Decided] = []
         self._by_rule: dict[str, list[_Decided]] = {}
         self.classes: defaultdict[str, int] = defaultdict(int)
-        self.items: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        self.items: Callable[[], dict[tuple[str, str, str], int]] = dict
         """Items that the site answered with 200, by class of client, heat and the state of its jar."""
         self.responses: defaultdict[int, int] = defaultdict(int)
         self.check_seconds = Histogram()
@@ -269,7 +269,7 @@ class Metrics:
             (
                 "items_total", "counter", "Items that the site answered with 200, by class of client, heat and state of its jar.",
                 [("", (("class", class_), ("heat", heat), ("jar", jar)), count)
-                 for (class_, heat, jar), count in self.items.items()],
+                 for (class_, heat, jar), count in self.items().items()],
             ),
             _labelled("responses_total", "Answers by status.", "status", self.responses),
             _histogram("check_seconds", "Time to decide.", self.check_seconds),
