@@ -27,7 +27,7 @@ from proxyguard.core.request import Request
 from proxyguard.guard.acquaintances import KNOWN
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.http.fingerprints.claimed_kind import claimed_kind
-from proxyguard.limits.bloom import has, places, put
+from proxyguard.limits.bloom import places, put
 from proxyguard.limits.hourly import HOUR_SECONDS, budget
 from proxyguard.limits.learning import Learning
 
@@ -62,7 +62,7 @@ PROBES: Final = 3
 
 LEAST_READS: Final = 100
 HASHES: Final = 2_048
-"""Clients whose hash is kept at hand, at most half a megabyte."""
+"""Clients whose hash is kept at hand: half a megabyte, and two more where each was counted last in an hour of its own."""
 
 TIMES: Final = 2.0
 SHARE_TIMES: Final = 1.5
@@ -83,6 +83,16 @@ class Campaign(NamedTuple):
     usual: float
     usual_reads: float
     evidence: dict[str, Any]
+
+
+class _Client:
+    """The keyed hash of a client, and where it was counted last: there, once more would be for nothing."""
+
+    __slots__ = ("counted", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.counted: Distinct | None = None
 
 
 class _Family:
@@ -111,11 +121,9 @@ class _Family:
     def saw(self, number: Number64) -> None:
         """Take in that an item was read."""
         first, step = places(number, BLOOM_MASK)
-        if not has(self.seen, first, step, BLOOM_MASK, PROBES):
-            put(self.seen, first, step, BLOOM_MASK, PROBES)
+        if put(self.seen, first, step, BLOOM_MASK, PROBES):
             self.distinct += 1
-        elif not has(self.again, first, step, BLOOM_MASK, PROBES):
-            put(self.again, first, step, BLOOM_MASK, PROBES)
+        elif put(self.again, first, step, BLOOM_MASK, PROBES):
             self.repeated += 1
 
     def count(self, sign: str) -> int:
@@ -132,14 +140,14 @@ class _Family:
         """Who read, and where from."""
         return {
             "standings": {each: [self.standings[each], self.clients[each].as_data()] for each in STANDINGS},
-            "cells": [[*cell, counts.requests] for cell, counts in self.cells.top(CELLS)],
+            "cells": [[asn, owner, kind.decode(), counts.requests] for (asn, owner, kind), counts in self.cells.top(CELLS)],
         }
 
 
 class Campaigns:
     """Watches who reads which items."""
 
-    __slots__ = ("_clients", "_families", "_found", "_hashes", "_key", "_learning", "_near", "_near_turn", "_prefixes", "_wall")
+    __slots__ = ("_clients", "_families", "_found", "_key", "_known", "_learning", "_near", "_near_turn", "_prefixes", "_wall")
 
     def __init__(self, secret: bytes, prefixes: Prefixes, learning: Learning, wall: Callable[[float], float]) -> None:
         self._key = blake2b(secret, digest_size=32, person=b"campaigns").digest()
@@ -148,7 +156,7 @@ class Campaigns:
         self._wall = wall
         self._families: dict[bytes, _Family] = {}
         self._clients: OrderedDict[int, int] = OrderedDict()
-        self._hashes: dict[str, int] = {}
+        self._known: dict[str, _Client] = {}
         self._near: list[dict[int, int]] = [{}, {}]
         self._near_turn = 0
         self._found: dict[tuple[str, str], Campaign] = {}
@@ -164,18 +172,21 @@ class Campaigns:
             family = self._families[item.family] = _Family(item.family.decode("ascii", "replace"), len(self._families))
         self._turn(family, now)
         request = ticket.request
-        client = self._hash(request)
+        client = self._client(request)
         standing = standing_of(request)
         family.reads += 1
         family.standings[standing] += 1
-        family.clients[standing].add(client)
+        clients = family.clients[standing]
+        if client.counted is not clients:
+            clients.add(client.number)
+            client.counted = clients
         origin = request.origin
         owner, asn = ("", 0) if origin is None else (origin.owner or "", origin.asn or 0)
-        family.cells.add((asn, owner, claimed_kind(request.user_agent).kind.decode()), 0, 0, 0)
+        family.cells.add((asn, owner, claimed_kind(request.user_agent).kind), 0, 0, 0)
         if item.number is not None:
             family.saw(item.number)
         if item.ordinal >= 0:
-            self._follow(family, item, client, now)
+            self._follow(family, item, client.number, now)
         if family.reads % (EVALUATE_EVERY if family.reads > LEAST_READS else FIRST_EVALUATE_EVERY) == 0:
             self._evaluate(family, now)
 
@@ -265,13 +276,12 @@ class Campaigns:
                 )
         reads.observe(float(family.reads), is_refused=False)
 
-    def _hash(self, request: Request) -> int:
+    def _client(self, request: Request) -> _Client:
         key = request.client.client_key(self._prefixes)
-        known = self._hashes.get(key)
+        known = self._known.get(key)
         if known is None:
-            known = keep_at_hand(
-                self._hashes, HASHES, key, int.from_bytes(blake2b(key.encode(), key=self._key, digest_size=8).digest())
-            )
+            number = int.from_bytes(blake2b(key.encode(), key=self._key, digest_size=8).digest())
+            known = keep_at_hand(self._known, HASHES, key, _Client(number))
         return known
 
 

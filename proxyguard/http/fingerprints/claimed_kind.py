@@ -86,4 +86,4 @@ def _browser(agent: bytes) -> Claim:
 
 def claimed_kind(agent: bytes | None) -> Claim:
     """The claim of a request's user agent; that of one that has none is `unknown`."""
-    return _NOTHING if agent is None else claim_of(agent[:MAX_AGENT_BYTES])
+    return _NOTHING if agent is None else claim_of(agent if len(agent) <= MAX_AGENT_BYTES else agent[:MAX_AGENT_BYTES])
