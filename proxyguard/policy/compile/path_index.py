@@ -12,7 +12,7 @@ from typing import Final
 
 from proxyguard.core.reading import SiteReading
 from proxyguard.policy.compile.cooperative import YieldControl, never_yield
-from proxyguard.policy.compile.text_index import Find, TextIndex, joined
+from proxyguard.policy.compile.text_index import Find, TextIndex, joined, simplest
 from proxyguard.policy.model import TextKind
 
 Marked = tuple[TextKind, bytes, int]
@@ -20,6 +20,8 @@ Marked = tuple[TextKind, bytes, int]
 _INSIDE: Final = (
     TextKind.CONTAINS, TextKind.CONTAINS_ANY, TextKind.GLOB, TextKind.REGEX, TextKind.WORD, TextKind.SUFFIX,
 )  # fmt: skip
+_ANYWHERE: Final = (TextKind.PREFIX, TextKind.CONTAINS, TextKind.CONTAINS_ANY, TextKind.WORD)
+"""What is found in a path by these is found where a slash follows as well."""
 
 
 def path_finder(texts: Sequence[Marked], reading: SiteReading, yield_control: YieldControl = never_yield) -> Find:
@@ -27,7 +29,9 @@ def path_finder(texts: Sequence[Marked], reading: SiteReading, yield_control: Yi
     read = [each for text in texts for each in read_texts(*text, reading)]
     whole = _finder([each for each in read if each[0] is TextKind.EQUAL], yield_control)
     begins = _finder([each for each in read if each[0] is TextKind.PREFIX], yield_control)
-    inside = _finder([each for each in read if each[0] in _INSIDE], yield_control)
+    within = [each for each in read if each[0] in _INSIDE]
+    inside = _finder(within, yield_control)
+    is_slash_enough = reading.trailing_slash and all(simplest(kind, text)[0] in _ANYWHERE for kind, text, _ in within)
 
     def find(path: bytes) -> Collection[int] | None:
         found: Collection[int] | None = None
@@ -36,7 +40,8 @@ def path_finder(texts: Sequence[Marked], reading: SiteReading, yield_control: Yi
         if begins is not None:
             found = joined(found, begins(path))
         if inside is not None:
-            found = joined(found, inside(path))
+            if path == b"/" or not is_slash_enough:
+                found = joined(found, inside(path))
             if reading.trailing_slash and path != b"/":
                 found = joined(found, inside(path + b"/"))
         return found
