@@ -18,25 +18,43 @@ from proxyguard.limits.charge import Charge
 from proxyguard.telemetry.otel.trace_context import TraceContext
 
 
-class Forwarding(NamedTuple):
+class Forwarding(Value):
     """Changes that a front makes to a request and its response while forwarding them."""
 
-    hide: bytes = b""
-    """A header (lower case) that passes in neither direction; empty: none."""
-    on_hidden_value: Callable[[bytes], None] | None = None
-    """Called with the value of the hidden header of the final response, if it has one."""
-    add: Headers = ()
-    """Header fields to add to the final response."""
-    sets_cookie: bool = False
-    """Whether one of them is a Set-Cookie: it is left out of a response that shared caches may keep."""
-    trace: TraceContext | None = None
-    """Fields of the trace, which the site gets in place of those that the client sent; None: those pass."""
-    is_personal: bool = False
-    """Whether no cache may answer with the final response unasked, whatever the site says: its client needs what is added."""
-    defaults: Headers = ()
-    """Header fields for a final response that has none of that name; of Link: none about a licence."""
-    answer: Answer | None = None
-    """What the front answers itself, in place of the site; None: it forwards."""
+    __slots__ = ("add", "answer", "defaults", "hide", "is_personal", "on_hidden_value", "sets_cookie", "trace")
+
+    def __init__(
+        self,
+        hide: bytes = b"",
+        on_hidden_value: Callable[[bytes], None] | None = None,
+        add: Headers = (),
+        sets_cookie: bool = False,  # noqa: FBT001, FBT002 - by position, as all are
+        trace: TraceContext | None = None,
+        is_personal: bool = False,  # noqa: FBT001, FBT002 - likewise
+        defaults: Headers = (),
+        answer: Answer | None = None,
+    ) -> None:
+        self.hide = hide
+        """A header (lower case) that passes in neither direction; empty: none."""
+        self.on_hidden_value = on_hidden_value
+        """Called with the value of the hidden header of the final response, if it has one."""
+        self.add = add
+        """Header fields to add to the final response."""
+        self.sets_cookie = sets_cookie
+        """Whether one of them is a Set-Cookie: it is left out of a response that shared caches may keep."""
+        self.trace = trace
+        """Fields of the trace, which the site gets in place of those that the client sent; None: those pass."""
+        self.is_personal = is_personal
+        """Whether no cache may answer with the final response unasked, whatever the site says: its client needs what is added."""
+        self.defaults = defaults
+        """Header fields for a final response that has none of that name; of Link: none about a licence."""
+        self.answer = answer
+        """What the front answers itself, in place of the site; None: it forwards."""
+
+    def held(self) -> tuple[object, ...]:
+        return (
+            self.hide, self.on_hidden_value, self.add, self.sets_cookie, self.trace, self.is_personal, self.defaults, self.answer,
+        )  # fmt: skip
 
 
 class Ticket(Value):

@@ -30,8 +30,6 @@ from proxyguard.telemetry.otel.tracer import Tracer
 
 _AUTHORIZATION: Final = b"authorization"
 
-_new = tuple.__new__  # half the cost of calling the class
-
 FOUND: Final = (200, 304)
 """Of an asset that the site has; a path that a client made up proves nothing."""
 
@@ -107,21 +105,19 @@ class Preparing:
         fields: Headers = quota_fields(decision.quotas) if decision.quotas else ()
         jar = self._jar(request, decision, now) if policy.gives_jars else ()
         if isinstance(decision.action, Prove):
-            return _new(Forwarding, (b"", None, jar, True, None, False, (), None))
+            return Forwarding(add=jar, sets_cookie=True)
         has_form = request.form is not None
         cookies = (*jar, *self.forms.cookie(request, now)) if has_form and self.forms is not None else jar
-        added = (*fields, *cookies)
+        added = (*fields, *cookies) if fields else cookies
         trace = None if self._tracer is None else self._tracer.begin(request)
         account, preferences = policy.account, self.preferences
-        found: Forwarding | None = None
-        if account is not None:
-            learn = partial(self._learn_account, account, request)
-            found = _new(Forwarding, (account.header, learn, added, bool(cookies), trace, has_form, (), None))
-        elif added or has_form or trace is not None or preferences is not None:
-            found = _new(Forwarding, (b"", None, added, bool(cookies), trace, has_form, (), None))
-        if found is None or preferences is None:
-            return found
-        return found._replace(defaults=preferences.fields, answer=self._own_answer(preferences, request, now))
+        if account is None and preferences is None and not added and not has_form and trace is None:
+            return None
+        hide = b"" if account is None else account.header
+        learn = None if account is None else partial(self._learn_account, account, request)
+        defaults = () if preferences is None else preferences.fields
+        answer = None if preferences is None else self._own_answer(preferences, request, now)
+        return Forwarding(hide, learn, added, bool(cookies), trace, has_form, defaults, answer)
 
     def _own_answer(self, preferences: PreferenceFiles, request: Request, now: float) -> Answer | None:
         """What the front answers about preferences; None: the site answers."""
