@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from proxyguard.core.address import Prefixes
 from proxyguard.core.at_hand import keep_at_hand
@@ -29,6 +29,9 @@ from proxyguard.guard.signed_cookie import cookie_attributes, named_cookies, rea
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.recent import Recent
 from proxyguard.limits.sightings import Sightings, Subject
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64  # compiled, a machine's integer, as hashes are
 
 GIVE_TAG: Final = "jar:give"
 ASSET_TAG: Final = "jar:asset"
@@ -321,7 +324,8 @@ class Jars:
         return FOLLOWED_JAR if known.followed else ASKED_JAR
 
     def _shard(self, network: str) -> _AskedShard:
-        return self._asked[hash(network) % len(self._asked)]
+        hashed: i64 = hash(network)
+        return self._asked[hashed % len(self._asked)]
 
 
 def _mac(begun: blake2b, signed: bytes, host: bytes) -> bytes:
@@ -331,7 +335,8 @@ def _mac(begun: blake2b, signed: bytes, host: bytes) -> bytes:
 
 
 def _target_mark(request: Request) -> int:
-    return hash(request.target) & _TARGET_MASK
+    hashed: i64 = hash(request.target)
+    return hashed & _TARGET_MASK
 
 
 def _number(name: str) -> Number64:
