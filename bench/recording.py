@@ -66,7 +66,8 @@ KINDS: Final = (
 
 def guard(audit: AuditLog | None, *, reads: bool = True, knows: bool = True) -> Guard:
     """A guard as an instance has it; without what reading costs, or (`knows`) without what is known afterwards but metrics."""
-    settings, prefixes, metrics = Settings(), Prefixes(), Metrics()
+    settings, metrics = Settings(), Metrics()
+    prefixes = settings.counting.prefixes  # the very same for all, as what addresses keep is of one
     loaded = load_policy(BUNDLED_RULES)
     if loaded.policy is None:
         raise SystemExit(str(loaded.problems))
