@@ -75,10 +75,10 @@ class Request:
     """
 
     __slots__ = (
-        "_cookies", "_cookies_by_name", "_index", "_loose_paths", "_path", "_query", "_query_by_name", "_query_parameters",
-        "_sent_path", "account", "account_key", "client", "connection", "facts", "form", "headers", "host", "http_version",
-        "is_cookie_cut", "is_session_unclear", "item", "jar", "key_values", "method", "origin", "reading", "referer_at",
-        "robots", "scheme", "steady", "target", "visitor",
+        "_cookies", "_cookies_by_name", "_index", "_loose_paths", "_path", "_query", "_query_by_name",
+        "_query_parameters", "_sent_path", "_user_agent", "account", "account_key", "client", "connection", "facts",
+        "form", "headers", "host", "http_version", "is_cookie_cut", "is_session_unclear", "item", "jar", "key_values",
+        "method", "origin", "reading", "referer_at", "robots", "scheme", "steady", "target", "visitor",
     )  # fmt: skip
 
     def __init__(
@@ -111,6 +111,7 @@ class Request:
         self._query_parameters: _Parameters | None = None
         self._cookies: dict[bytes, Values] | None = None
         self._cookies_by_name: dict[bytes, Values] | None = None
+        self._user_agent: bytes | None = None
         self.is_cookie_cut = False
         """Whether there are more cookies than `cookies_by_name` looks at; set by it."""
         self.key_values: dict[tuple[bytes, bytes], Values] = {}
@@ -297,7 +298,10 @@ class Request:
     @property
     def user_agent(self) -> bytes | None:
         """The first User-Agent, or None when there is none."""
-        return self.first(b"user-agent")
+        agent = self._user_agent
+        if agent is None:
+            agent = self._user_agent = self.first(b"user-agent")
+        return agent
 
     def __repr__(self) -> str:
         return f"Request({self.client.text} {self.method!r} {self.host!r} {self.target!r})"
