@@ -54,8 +54,11 @@ _DISTINCT: Final = CountKind.DISTINCT
 _CONCURRENT: Final = CountKind.CONCURRENT
 
 type Written = tuple[dict[Any, Any], object, Any, Table[Any] | None]
-"""A change to a shard, to be undone if the batch stops: shard, key, the state before, the table if the key is new in it.
-A plain tuple, for one is made for each charge."""
+"""A change to a shard, to be undone if the batch stops: shard, key, the state before, the table if the key is new in it. Of a
+counter that has its place, as nearly all, only the state before is kept."""
+
+ELSEWHERE: Final = -1j
+"""Stands for the state before of a charge that is not counted in the table of counters."""
 
 
 class MemoryStore:
@@ -84,7 +87,6 @@ class MemoryStore:
         self.note_table = NoteTable()
         self.dirty: list[set[str]] | None = None
         """By shard, the keys whose counter changed and will last, and maybe others; None: nobody asks."""
-        self._banned = self.ban_table.keys
         self._counters: Table[State] = Table(keys, attrgetter("real"), wall)
         self._counters.open()
         self._sketches: Table[bytes] = Table(max(1, keys // KEYS_PER_SKETCH), sketch.end_of, wall)
@@ -98,31 +100,34 @@ class MemoryStore:
     def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome:
         """As `store.Store.charge`."""
         self._latest = now
-        for key in ban_keys:
-            if key in self._banned:
+        if len(self.ban_table):
+            for key in ban_keys:
                 ban = self.ban_table.find(key, now)
                 if ban is not None:
                     return Outcome(ban, ())
         usages: list[Usage] = []
+        befores: list[State | None] = []
         written: list[Written] = []
         stopped = False
-        moment, has_moment = now, False
-        for charge in charges:
+        windows, moment, end = "", now, 0.0
+        batch = tuple(charges)
+        for charge in batch:
             limit = charge.limit
             if limit.is_plain:
-                usage = self._charge_counter(charge, now, now, written)
+                usage = self._charge_counter(charge, now, now, 0.0, befores, written)
             elif limit.is_calendar:
-                if not has_moment:
-                    moment, has_moment = self._wall(now), True
-                usage = self._charge_counter(charge, now, moment, written)
+                if limit.windows != windows:
+                    moment = moment if windows else self._wall(now)
+                    windows, end = limit.windows, -span_of(limit, moment).end
+                usage = self._charge_counter(charge, now, moment, end, befores, written)
             else:
+                befores.append(ELSEWHERE)
                 usage = self._charge_other(charge, now, written)
             usages.append(usage)
             if charge.stops and usage.exceeded:
                 stopped = True
-        if stopped and written:
-            undo(written, charges[0].owner[1])
-            usages = [self._uncounted(one, usage, now) for one, usage in zip(charges, usages, strict=True)]
+        if stopped and self._undo(batch, befores, written):
+            usages = [self._uncounted(one, usage, now) for one, usage in zip(batch, usages, strict=True)]
         counters = self._counters
         if counters.new_until_sweep <= 0 or counters.forgotten:
             counters.step(now)
@@ -224,22 +229,26 @@ class MemoryStore:
             else:
                 self._counters.restore(key, state, now)
 
-    def _charge_counter(self, charge: Charge, now: float, moment: float, written: list[Written]) -> Usage:
-        """A limit that adds up, and slides or goes by the calendar: nearly all. `moment` is `now` by the clock that it uses."""
+    def _charge_counter(
+        self, charge: Charge, now: float, moment: float, end: float, befores: list[State | None], written: list[Written]
+    ) -> Usage:
+        """A limit that adds up, and slides or goes by the calendar: nearly all. `moment` is `now` by the clock that it uses, and
+        `end` that of its window, as in `_window`."""
         counters, key, limit = self._counters, charge.key, charge.limit
         at = shard_of(key)
         shard = counters.shards[at]
         old = shard.get(key)
         if old is None and counters.used >= counters.crowded and not counters.has_room(charge, now):
+            befores.append(ELSEWHERE)
             return self._charge_shared(charge, now, written)
+        befores.append(old)
         before = UNSEEN if old is None else old
         if limit.is_plain:
             new, usage = charge_gcra(before, moment, limit, charge.cost, charge.owed)
         else:
-            new, usage = charge_calendar(before, moment, -span_of(limit, moment).end, limit, charge.cost, charge.owed)
+            new, usage = charge_calendar(before, moment, end, limit, charge.cost, charge.owed)
         if new is not before:
             shard[key] = new
-            written.append((shard, key, old, counters if old is None else None))
             if old is None or self.dirty is not None:
                 self._note(counters, at, key, old, new, now)
         return usage
@@ -280,6 +289,29 @@ class MemoryStore:
             until = now + LASTING_SECONDS
             if table.lasts(new, until) or (old is not None and table.lasts(old, until)):
                 self.dirty[shard].add(place)
+
+    def _undo(self, charges: tuple[Charge, ...], befores: list[State | None], written: list[Written]) -> bool:
+        """Put everything back, the last change first; it was all of one client network. Whether there was anything."""
+        network = charges[0].owner[1]
+        counters, changed = self._counters, bool(written)
+        for charge, before in zip(reversed(charges), reversed(befores), strict=True):
+            if before is ELSEWHERE:
+                continue
+            counter = counters.shards[shard_of(charge.key)]
+            if before is not None:
+                changed = changed or counter[charge.key] is not before
+                counter[charge.key] = before
+            elif counter.pop(charge.key, None) is not None:
+                changed = True
+                counters.take_back(charge.key, network)
+        for shard, place, old, table in reversed(written):
+            if old is not None:
+                shard[place] = old
+            else:
+                del shard[place]
+                if table is not None:
+                    table.take_back(str(place), network)
+        return changed
 
     def _charge_shared(self, charge: Charge, now: float, written: list[Written]) -> Usage:
         """A key that found its table full."""
@@ -355,17 +387,6 @@ class MemoryStore:
 
     def _gauge(self, name: str) -> float:
         return float(getattr(self.stats(), name.removeprefix("store_")))
-
-
-def undo(written: list[Written], network: str) -> None:
-    """Put everything back, the last change first; it was all of one client network."""
-    for shard, place, old, table in reversed(written):
-        if old is not None:
-            shard[place] = old
-        else:
-            del shard[place]
-            if table is not None:
-                table.take_back(str(place), network)
 
 
 def _cut(key: str) -> tuple[str, bytes]:
