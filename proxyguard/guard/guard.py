@@ -330,7 +330,7 @@ class Guard:
             page = None
             if self._mazes is not None:
                 page = self._mazes.answer(
-                    request, policy.client_key(request), decision.rule, reference, found.now, now
+                    request, found.client.owner[0], decision.rule, reference, found.now, now
                 )  # fmt: skip
             if page is None:
                 decision = replace(decision, action=Reject())
@@ -362,7 +362,7 @@ class Guard:
         if policy.classes:
             class_ = class_of(found.tags)
             self._metrics.classes[class_] += 1
-        client = request.account_key or policy.client_key(request)
+        client = request.account_key or found.client.owner[0]
         if class_ or policy.restricts:
             self.restrictions.observe(class_ or ANONYMOUS, client, decision)
         self.restrictions.recent.observe(class_ or ANONYMOUS, client, request.path, now)

@@ -84,7 +84,7 @@ class Preparing:
         if policy.forms is not None and self.forms is not None:
             found = policy.forms.find(request)
             if found is not None:
-                return self.forms.look(found[0], request, policy.owner(request), now, is_post=found[1])
+                return self.forms.look(found[0], request, policy.known(request).owner, now, is_post=found[1])
         return None
 
     @property
@@ -168,7 +168,7 @@ class Preparing:
         session = account.session.of(request)
         if session is not None and session != AMBIGUOUS:
             name = value.decode("ascii", "ignore").strip()
-            network = self._policies().of(request.host).owner(request)[1]
+            network = self._policies().of(request.host).known(request).owner[1]
             self.accounts.learn(site_session(request, session), name, self._clock() + account.remember_seconds, network)
 
 

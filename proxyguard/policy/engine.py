@@ -56,6 +56,10 @@ Step = tuple[CompiledRule, int | None, bool]
 """A rule that applies if its limit is exceeded (then the second is the place of its charge in the batch), if its condition still
 holds once the usages are known (then the third is True), or for certain."""
 
+FOR_CERTAIN: Final = -1
+IF_IT_HOLDS: Final = -2
+"""Stand for the place of a charge where a step has none."""
+
 
 class Match:
     """A request looked at before counting. `decision` set: nothing is to be counted, the request is allowed.
@@ -64,19 +68,22 @@ class Match:
     """
 
     __slots__ = (
-        "ban_keys", "charges", "counted", "decision", "facts", "given", "learning", "now", "open_tags", "policy", "request",
-        "score", "score_open", "settling", "shadow", "steps", "sure_tags", "tags", "woken",
+        "ban_keys", "charges", "client", "counted", "decision", "facts", "given", "learning", "now", "open_tags", "places",
+        "policy", "request", "rules", "score", "score_open", "settling", "shadow", "sure_tags", "tags", "woken",
     )  # fmt: skip
 
     def __init__(self, policy: CompiledPolicy, request: Request, facts: set[int], now: float, given: Tags) -> None:
         self.policy = policy
         self.request = request
+        self.client = policy.known(request)
         self.facts = facts
         self.now = now
         self.given = given
         self.shadow: tuple[ShadowHit, ...] = ()
         self.decision: Decision | None = None
-        self.steps: list[Step] = []
+        self.rules: list[CompiledRule] = []
+        self.places: list[int] = []
+        """The rules of `steps`, and of each the place of its charge: two lists cost a third of one of tuples."""
         self.charges: tuple[Charge, ...] = ()
         self.ban_keys: tuple[str, ...] = ()
         self.counted: list[Charge] = []
@@ -94,6 +101,12 @@ class Match:
         self.open_tags = NO_TAGS
         self.sure_tags = NO_TAGS
         """The tags that no usage can take away; kept while there are open ones."""
+
+    @property
+    def steps(self) -> list[Step]:
+        """The rules that apply, or may."""
+        steps = zip(self.rules, self.places, strict=True)
+        return [(rule, place if place >= 0 else None, place == IF_IT_HOLDS) for rule, place in steps]
 
     def allow(self, rule: CompiledRule) -> bool:
         """Take an allow rule that holds; whether it ends everything."""
@@ -114,28 +127,36 @@ class Match:
         applies = rule.applies(self.facts, self.score, self.tags)
         if not (applies or is_open):
             return False
+        charge: Charge | None = None
         if limit is not None and rule.key is not None:
-            key = rule.key.of(self.request)
-            if key is None:
-                return False
-            if key == AMBIGUOUS:
-                return self._apply_uncounted(rule, order, position)
+            client, slot = self.client, rule.key.slot
+            charge = client.charges[slot] if slot >= 0 else None
+            if charge is None:
+                key = rule.key.of(self.request)
+                if key is None:
+                    return False
+                if key != AMBIGUOUS:  # else the limit refuses what it cannot count
+                    charge = Charge(key, limit, rule.cost, rule.enforced and rule.refuses, False, client.owner)  # noqa: FBT003 - as in `Charge`
+                if slot >= 0:
+                    client.charges[slot] = charge
+        self.rules.append(rule)
+        if limit is not None and charge is not None:
+            at = len(self.counted)
             if rule.settles:
-                self.settling.append(len(self.counted))
+                self.settling.append(at)
             if limit.learned is not None:
-                self.learning.append(LearningPlace(len(self.counted), rule.name))
-            counted = self.counted
-            owner = counted[0].owner if counted else self.policy.owner(self.request)  # one request has one
-            self.steps.append((rule, len(counted), is_open))
-            counted.append(Charge(key, limit, rule.cost, rule.enforced and rule.refuses, False, owner))  # noqa: FBT003 - as in `Charge`
+                self.learning.append(LearningPlace(at, rule.name))
+            self.places.append(at)
+            self.counted.append(charge)
         else:
-            self.steps.append((rule, None, is_open))
+            self.places.append(IF_IT_HOLDS if is_open else FOR_CERTAIN)
         if not rule.enforced:
             return False
+        depends = is_open or charge is not None
         if not rule.terminal:
-            self._give(rule, order, position, is_certain=applies and limit is None, depends=is_open or limit is not None)
+            self._give(rule, order, position, is_certain=applies and charge is None, depends=depends)
             return False
-        if limit is not None or is_open:
+        if depends:
             return False
         if rule.refuses and self.counted:
             self.counted = [charge.at_cost(0.0) for charge in self.counted]
@@ -145,18 +166,6 @@ class Match:
         """Whether a rule holds as usages will say."""
         sure = self.sure_tags if self.open_tags else self.tags
         return rule.hangs is not None and rule.hangs(self.facts, Arisen(self.score, self.score_open, sure, sure | self.open_tags))
-
-    def _apply_uncounted(self, rule: CompiledRule, order: list[int], position: int) -> bool:
-        """Take a rule whose limit refuses requests that it cannot count; whether that ends evaluation."""
-        self.steps.append((rule, None, False))
-        if not rule.enforced:
-            return False
-        if not rule.terminal:
-            self._give(rule, order, position, is_certain=True, depends=False)
-            return False
-        if rule.refuses and self.counted:
-            self.counted = [charge.at_cost(0.0) for charge in self.counted]
-        return True
 
     def _give(self, rule: CompiledRule, order: list[int], position: int, *, is_certain: bool, depends: bool) -> None:
         """Give points or a tag, for certain or (`depends`) as the usages will say, and wake the rules that ask for it."""
@@ -183,6 +192,9 @@ MAX_TAGGED: Final = 64
 
 MAX_NOTED: Final = 1024
 """Decisions to pass that a policy keeps, about 400 KiB: one for each set of points, tags and shadow hits that came together."""
+
+NO_RESPONSE: Final = (0, 0, None)
+"""The status, bytes and seconds of an exchange that never reached the site."""
 
 PASSED = Ruling(PASS_BY_DEFAULT)
 
@@ -211,7 +223,7 @@ def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO
         elif found.visit(rule, order, position):
             break
     found.charges = tuple(found.counted)
-    found.ban_keys = policy.ban_keys(request)
+    found.ban_keys = policy.ban_keys(request, found.client.owner)
     return found
 
 
@@ -223,21 +235,21 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
     if ban is not None:
         return Ruling(Decision(action=ban.then, rule=ban.rule, reason=ban.reason, banned=True, shadow=found.shadow))
     shadow = found.shadow
-    if not found.steps and not shadow:
+    if not found.rules and not shadow:
         return PASSED
     usages = outcome.usages
     score, tags = 0.0, found.given
     quotas: tuple[Quota, ...] = ()
     last: CompiledRule | None = None
-    for rule, charge, is_open in found.steps:
-        usage = None
-        if charge is not None:
-            usage = usages[charge]
+    for at, charge in enumerate(found.places):
+        rule = found.rules[at]
+        usage = usages[charge] if charge >= 0 else None
+        if usage is not None:
             if rule.announces:
                 quotas += (_announced(rule, found.charges[charge].limit, usage, found.now),)
             if not usage.exceeded:
                 continue
-        elif is_open and not rule.applies(found.facts, score, tags):
+        elif charge == IF_IT_HOLDS and not rule.applies(found.facts, score, tags):
             continue
         if not rule.enforced:
             shadow += (rule.shadow_hit,)
@@ -245,7 +257,7 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
         elif rule.terminal:
             if rule.plain is not None and not (score or tags or shadow or quotas):
                 return Ruling(rule.plain)
-            limit = None if charge is None else found.charges[charge].limit
+            limit = None if charge < 0 else found.charges[charge].limit
             return _final(found, rule, limit, usage, Accumulated(score, tags, shadow, quotas))
         else:
             score, tags = _with_action(rule, score, tags)
@@ -298,10 +310,6 @@ def due(found: Match, outcome: Outcome, decision: Decision) -> tuple[Charge, ...
     return tuple(settling)
 
 
-NO_RESPONSE: Final = (0, 0, None)
-"""The status, bytes and seconds of an exchange that never reached the site."""
-
-
 def owed(
     charges: Sequence[Charge], status: int, bytes_sent: int, upstream_seconds: float | None, *, since: float, now: float
 ) -> tuple[Charge, ...]:
@@ -313,14 +321,9 @@ def owed(
     costs: list[Charge] = []
     for charge in charges:
         cost = charge.limit.count.cost(status, bytes_sent, upstream_seconds) - charge.cost
-        if cost > 0 or (cost < 0 and not _is_over(charge.limit, since, now)):
+        if cost > 0 or (cost < 0 and not (charge.limit.window is Window.CALENDAR and span_of(charge.limit, since).end <= now)):
             costs.append(charge.arisen(cost))
     return tuple(costs)
-
-
-def _is_over(limit: Limit, since: float, now: float) -> bool:
-    """Whether the window that `since` lay in has ended."""
-    return limit.window is Window.CALENDAR and span_of(limit, since).end <= now
 
 
 class Accumulated(NamedTuple):
@@ -354,7 +357,7 @@ def _final(found: Match, rule: CompiledRule, limit: Limit | None, usage: Usage |
     if isinstance(action, Ban):
         key = found.policy.ban_key(rule, found.request)
         terms = BanTerms(action.for_seconds, action.then, action.escalation, action.max_seconds, action.forget_seconds)
-        terms = terms._replace(owner=found.policy.owner(found.request))
+        terms = terms._replace(owner=found.client.owner)
         order = BanOrder(key, rule.name, rule.reason, terms)
         action = action.then
     if isinstance(action, Score | Tag):

@@ -27,7 +27,7 @@ def refusals(found: Match, outcome: Outcome, decision: Decision) -> tuple[Charge
 def charged(found: Match, rule: CompiledRule | None, cost: float = 1.0) -> tuple[Charge, ...]:
     """What refusals of a request by a rule charge; None: by a limit of the client's own."""
     policy, request = found.policy, found.request
-    owner = policy.owner(request)
+    owner = found.client.owner
     charges: list[Charge] = []
     for counter in policy.counting_refusals:
         limit = counter.limit

@@ -509,3 +509,15 @@ def test_what_was_noted_alike_is_one_decision_and_what_is_kept_of_them_is_bounde
     assert len(kept) == MAX_NOTED
     assert site.decide(request(user_agent="curl")).score == 10.0
     assert len(kept) == 1
+
+
+def test_a_charge_by_client_is_made_once_and_those_by_what_the_request_says_each_time() -> None:
+    path = KeyPart(KeyKind.PATH)
+    limits = [limit(5), limit(5, path), limit(5, CLIENT, path)]
+    rules = compiled(*(rule(f"r{at}", Reject(), counted=each) for at, each in enumerate(limits)))
+    first, again = match(rules, request("/a"), 0.0).charges, match(rules, request("/b"), 0.0).charges
+    assert first[0] is again[0]
+    assert [charge.key.partition("|")[2] for charge in again] == ["192.0.2.1", "/b", "192.0.2.1|/b"]
+    other = match(rules, request("/a", client="192.0.2.2"), 0.0).charges
+    assert (other[0].key.partition("|")[2], other[0].owner) == ("192.0.2.2", ("client:192.0.2.2", OWNER[1]))
+    assert [charge.owner for charge in again] == [OWNER, OWNER, OWNER]

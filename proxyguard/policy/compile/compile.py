@@ -34,7 +34,7 @@ from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_
 from proxyguard.policy.compile.facts import FactNumbers, FactTable
 from proxyguard.policy.compile.forms import FormFinder, find_forms
 from proxyguard.policy.compile.items import ItemFinder, find_items
-from proxyguard.policy.compile.keys import BY_CLIENT, BY_NETWORK, KeyMaker, Shown
+from proxyguard.policy.compile.keys import BY_CLIENT, BY_NETWORK, KeyMaker, KnownClient, Shown
 from proxyguard.policy.compile.normal_form import Node, leaves, normal_form, reads
 from proxyguard.policy.compile.outside import Circumstances, OutsideFacts
 from proxyguard.policy.compile.teardown import dismantle
@@ -267,23 +267,18 @@ class CompiledPolicy:
         """Positions in `rules`, ascending, of those that may hold once points were given or a tag was attached."""
         return self._by_trigger.get(trigger, ())
 
-    def ban_keys(self, request: Request) -> tuple[str, ...]:
-        """The keys by which this request may be banned; none when nothing may act."""
+    def ban_keys(self, request: Request, own: Owner) -> tuple[str, ...]:
+        """The keys by which this request of an owner may be banned; none when nothing may act."""
         if self.mode is not Mode.ENFORCE:
             return ()
-        own = self._keys.own_ban_keys(request)
         if not self._ban_keys:
             return own
         others = {key for keys in self._ban_keys for key in keys(request)}
         return (*own, *sorted(others.difference(own)))
 
-    def owner(self, request: Request) -> Owner:
-        """Whose request it is, for the tables that counters and bans are kept in."""
-        return self._keys.own_ban_keys(request)
-
-    def client_key(self, request: Request) -> str:
-        """What tells the client of a request from others."""
-        return self._keys.client_ban_key(request)
+    def known(self, request: Request) -> KnownClient:
+        """What is remembered of a client, as whose request it is, for the tables that counters and bans are kept in."""
+        return self._keys.known(request)
 
     def ban_key(self, rule: CompiledRule, request: Request) -> str:
         """The key that a ban by this rule is remembered by."""

@@ -14,9 +14,10 @@ from itertools import product
 from typing import Final
 
 from proxyguard.core.address import Prefixes
+from proxyguard.core.at_hand import keep_at_hand
 from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request, Values
-from proxyguard.limits.charge import distinct_key
+from proxyguard.limits.charge import Charge, Owner, distinct_key
 from proxyguard.limits.limit import OWN_KINDS, REQUESTS, Ambiguous, KeyKind, KeyPart, Limit, Missing, Window
 from proxyguard.policy.fields.field_type import AnyValues, FieldType, KeyForm, NamedValues, SingleValue
 from proxyguard.policy.fields.registry import field_type, read_name
@@ -40,6 +41,12 @@ HASH_BYTES: Final = 8
 MISSING: Final = "-"
 """Stands for a part that the request lacks; no value is ever shown like this."""
 
+MAX_CLIENTS: Final = 2_048
+"""Clients that a policy remembers, 1.5 KiB each where eight limits apply and 7 at most; then it begins anew."""
+
+MAX_SLOTS: Final = 32
+"""Limits whose charges are remembered with a client: somewhat more than the bundled rules have."""
+
 MAX_PLAIN: Final = 64
 
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9._~/:\[\]-]{2,%d}|/" % MAX_PLAIN)
@@ -49,9 +56,22 @@ _PLAIN: Final = re.compile(rb"[A-Za-z0-9._~/:\[\]-]{2,%d}|/" % MAX_PLAIN)
 class Shown:
     """A key, or one part of one, as text. A class rather than a function: compiled, a method is found at a tenth of the cost."""
 
+    slot: int = -1
+    """Of a limit that counts by client or network alone: where `KnownClient.charges` has its charge; -1: nowhere."""
+
     def of(self, request: Request) -> str | None:
         """None when the request lacks it, AMBIGUOUS when sites may disagree about it."""
         raise NotImplementedError
+
+
+class KnownClient:
+    """What a policy remembers of a client: whose its requests are, and charges that are the same for each of them, by slot."""
+
+    __slots__ = ("charges", "owner")
+
+    def __init__(self, owner: Owner, slots: int) -> None:
+        self.owner = owner
+        self.charges: list[Charge | None] = [None] * slots
 
 
 class _Called(Shown):
@@ -128,7 +148,7 @@ class _Counter(Shown):
 class KeyMaker:
     """Makes the keys of one policy."""
 
-    __slots__ = ("_client", "_hasher", "_prefixes", "_reading")
+    __slots__ = ("_client", "_hasher", "_known", "_prefixes", "_reading", "_slots")
 
     def __init__(self, secret: bytes, prefixes: Prefixes, reading: SiteReading = STRICT) -> None:
         """`secret` may have any length."""
@@ -136,6 +156,17 @@ class KeyMaker:
         self._hasher = blake2b(key=blake2b(secret, digest_size=32).digest(), digest_size=HASH_BYTES)
         self._prefixes = prefixes
         self._client = _Client(prefixes)
+        self._known: dict[str, KnownClient] = {}
+        """By address."""
+        self._slots = 0
+
+    def known(self, request: Request) -> KnownClient:
+        """What is remembered of the client of a request."""
+        address = request.client.text
+        known = self._known.get(address)
+        if known is None:
+            known = keep_at_hand(self._known, MAX_CLIENTS, address, KnownClient(self.own_ban_keys(request), self._slots))
+        return known
 
     def limit_key(self, rule_set: str, rule: str, limit: Limit, *, shadow: bool) -> Shown:
         """The key of a limited rule's counter; None when the limit does not apply.
@@ -146,6 +177,9 @@ class KeyMaker:
         client, parts = self._client, tuple(self._part(part) for part in limit.per)
         counter = _Starting(start, client) if limit.per == BY_CLIENT else _Counter(start, parts, client, limit)
         if limit.count.of is None:
+            if self._slots < MAX_SLOTS and all(part.kind in (KeyKind.CLIENT, KeyKind.NETWORK) for part in limit.per):
+                counter.slot = self._slots
+                self._slots += 1
             return counter
         value_of = self._counted_value(limit.count.of, limit.missing)
 
@@ -195,7 +229,7 @@ class KeyMaker:
             for name, part in parts:
                 value = part.of(request)
                 if value is None or value == AMBIGUOUS:
-                    return self.client_ban_key(request)
+                    return self.own_ban_keys(request)[0]
                 shown.append(f"{name}:{value}")
             return "+".join(shown)
 
@@ -239,10 +273,6 @@ class KeyMaker:
     def own_ban_keys(self, request: Request) -> tuple[str, str]:
         """The keys of the bans that every request is looked for by: of its client, and of the client's network."""
         return request.client.ban_keys(self._prefixes)
-
-    def client_ban_key(self, request: Request) -> str:
-        """The key of a ban by client address."""
-        return request.client.ban_keys(self._prefixes)[0]
 
     def position(self, request: Request) -> float:
         """Where the client of a request stands among all, 0 to 1: nobody who does not have the secret can choose it."""

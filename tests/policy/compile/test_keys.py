@@ -13,7 +13,7 @@ from proxyguard.core.key_values import canonical_value
 from proxyguard.core.request import Request
 from proxyguard.limits.charge import ITEM_MARK
 from proxyguard.limits.limit import Ambiguous, Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
-from proxyguard.policy.compile.keys import AMBIGUOUS, MAX_CANDIDATES, KeyMaker, rule_identity
+from proxyguard.policy.compile.keys import AMBIGUOUS, MAX_CANDIDATES, MAX_CLIENTS, MAX_SLOTS, KeyMaker, rule_identity
 from proxyguard.policy.model import Field, FieldKind
 from tests.build import CLIENT, limit, request
 
@@ -102,7 +102,7 @@ def test_ban_keys_can_be_read_by_an_operator() -> None:
     asked = request("/login", client="2001:db8::1", headers=(("X-Api-Key", "open sesame"),))
     network = KeyPart(KeyKind.NETWORK)
     path = KeyPart(KeyKind.PATH)
-    assert KEYS.client_ban_key(asked) == "client:2001:db8::/64"
+    assert KEYS.own_ban_keys(asked)[0] == "client:2001:db8::/64"
     assert KEYS.ban_key((CLIENT,))(asked) == "client:2001:db8::/64"
     assert KEYS.ban_key((network,))(asked) == "network:2001:db8::/48"
     assert KEYS.ban_key((CLIENT, path))(asked) == "client:2001:db8::/64+path:/login"
@@ -117,7 +117,7 @@ def test_a_request_without_the_banned_part_is_banned_by_its_address() -> None:
 def test_prefixes_are_settings() -> None:
     wide = KeyMaker(b"secret", Prefixes(client_v4=24, client_v6=56))
     assert key(limit(1, CLIENT), request(), wide) == "192.0.2.0/24"
-    assert wide.client_ban_key(request(client="2001:db8:0:1ff::1")) == "client:2001:db8:0:100::/56"
+    assert wide.own_ban_keys(request(client="2001:db8:0:1ff::1"))[0] == "client:2001:db8:0:100::/56"
 
 
 def test_a_number_in_a_path_counts_once_however_it_is_spelt() -> None:
@@ -242,3 +242,25 @@ def test_an_ambiguous_value_is_a_new_one_where_values_are_counted() -> None:
     counted = replace(limit(1, CLIENT), count=Count(CountKind.DISTINCT, of=KeyPart(KeyKind.QUERY, "id")))
     shown = {key(counted, request(f"/?id=1&id={number}")) for number in range(2, 12)}
     assert len(shown) == 10
+
+
+def test_a_client_is_remembered_until_there_are_too_many() -> None:
+    maker = KeyMaker(b"secret", Prefixes())
+    known = maker.known(request(client="192.0.2.1"))
+    assert known.owner == ("client:192.0.2.1", "network:192.0.2.0/24")
+    for number in range(MAX_CLIENTS - 1):
+        maker.known(request(client=f"10.0.{number >> 8}.{number & 255}"))
+    assert maker.known(request(client="192.0.2.1")) is known
+    maker.known(request(client="10.1.0.0"))
+    assert maker.known(request(client="192.0.2.1")) is not known
+
+
+def test_only_limits_by_client_or_network_are_remembered_with_it_and_only_so_many() -> None:
+    maker = KeyMaker(b"secret", Prefixes())
+    network, path = KeyPart(KeyKind.NETWORK), KeyPart(KeyKind.PATH)
+    distinct = replace(limit(1, CLIENT), count=Count(CountKind.DISTINCT, of=path))
+    limits = [limit(1, CLIENT), limit(1, path), limit(1, network), limit(1, CLIENT, path), limit(1, CLIENT, network), distinct]
+    keys = [maker.limit_key("set-a", "flood", each, shadow=False) for each in limits]
+    assert [each.slot for each in keys] == [0, -1, 1, -1, 2, -1]
+    more = [maker.limit_key("set-a", "flood", limit(1, CLIENT), shadow=False).slot for _ in range(MAX_SLOTS)]
+    assert more == [*range(3, MAX_SLOTS), -1, -1, -1]
