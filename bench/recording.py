@@ -143,7 +143,7 @@ def metrics_alone(guard: Guard, asked: list[Request]) -> float:
         metrics.requests += 1
         metrics.check_seconds.observe(perf_counter() % 1e-4)
         metrics.decided("default", "pass", "enforce")
-        metrics.responses[SERVED.status] += 1
+        metrics.answered(SERVED.status)
         metrics.bytes_sent += SERVED.bytes_sent
         metrics.bytes_received += SERVED.bytes_received
         metrics.request_seconds.observe(SERVED.total_seconds)

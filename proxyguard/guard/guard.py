@@ -243,7 +243,7 @@ class Guard:
     def settle(self, ticket: Ticket, served: Served) -> None:
         """Count and record how an exchange ended; see `interfaces.Checker.settle`."""
         metrics, now = self._metrics, self._clock()
-        metrics.responses[served.status] += 1
+        metrics.answered(served.status)
         metrics.bytes_sent += served.bytes_sent
         metrics.bytes_received += served.bytes_received
         metrics.request_seconds.observe(served.total_seconds)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from math import inf
 from typing import Any, Final
 
 from proxyguard.telemetry.latencies import RecentCounts
@@ -32,30 +33,45 @@ _OF_MAZES: Final = (
 logger = logging.getLogger(__name__)
 
 
+class Bucket:
+    """How often something took up to `bound` seconds, and the reference, seconds and time of what was recorded last of it; an
+    empty reference: nothing was."""
+
+    __slots__ = ("bound", "count", "reference", "seconds", "time")
+
+    def __init__(self, bound: float) -> None:
+        self.bound = bound
+        self.count = 0
+        self.reference = ""
+        self.seconds = 0.0
+        self.time = 0.0
+
+
 class Histogram:
     """Counts by upper bound in seconds."""
 
-    __slots__ = ("_bounds", "counts", "recorded", "total")
+    __slots__ = ("_beyond", "buckets", "total")
 
     def __init__(self) -> None:
-        self._bounds: tuple[float, ...] = SECONDS_BOUNDS
-        self.counts = [0] * (len(SECONDS_BOUNDS) + 1)
-        self.recorded: list[tuple[str, float, float] | None] = [None] * len(self.counts)
-        """By bucket, what was recorded last of what it counts: reference, seconds and time."""
+        self._beyond = Bucket(inf)
+        self.buckets = [*map(Bucket, SECONDS_BOUNDS), self._beyond]
         self.total = 0.0
 
+    @property
+    def counts(self) -> list[int]:
+        """How many each bucket has."""
+        return [bucket.count for bucket in self.buckets]
+
     def observe(self, seconds: float) -> None:
-        self.counts[self.bucket(seconds)] += 1
+        self.bucket(seconds).count += 1
         self.total += seconds
 
-    def bucket(self, seconds: float) -> int:
-        """Which of `counts` has it."""
-        at = 0
-        for bound in self._bounds:  # most lie among the first, and compiled this is a tenth of a bisection
-            if seconds <= bound:
-                break
-            at += 1
-        return at
+    def bucket(self, seconds: float) -> Bucket:
+        """The bucket that counts it."""
+        for bucket in self.buckets:  # most lie among the first, and compiled this is a tenth of a bisection
+            if seconds <= bucket.bound:
+                return bucket
+        return self._beyond
 
     def samples(self) -> list[Sample]:
         samples: list[Sample] = []
@@ -114,7 +130,7 @@ class Metrics:
         self.classes: defaultdict[str, int] = defaultdict(int)
         self.items: Callable[[], dict[tuple[str, str, str], int]] = dict
         """Items that the site answered with 200, by class of client, heat and the state of its jar."""
-        self.responses: defaultdict[int, int] = defaultdict(int)
+        self.responses: dict[int, int] = {}
         self.check_seconds = Histogram()
         self.upstream_seconds = Histogram()
         self.upstream_head_seconds = Histogram()
@@ -178,7 +194,12 @@ class Metrics:
     def refused(self, fault: str, status: int) -> None:
         """Count an answer of the front's own, which no check stands behind."""
         self.refusals[fault] += 1
-        self.responses[status] += 1
+        self.answered(status)
+
+    def answered(self, status: int) -> None:
+        """Count an answer."""
+        responses = self.responses
+        responses[status] = responses.get(status, 0) + 1
 
     def recorded(self, rule: str, action: str, reference: str, seconds: float, time: float, *, forwarded: bool) -> None:
         """Keep the reference of a request that is in the audit log as the exemplar of what it was counted in.
@@ -190,7 +211,10 @@ class Metrics:
             found.reference = reference
             found.time = time
         histogram = self.request_seconds if forwarded else self.check_seconds
-        histogram.recorded[histogram.bucket(seconds)] = (reference, seconds, time)
+        bucket = histogram.bucket(seconds)
+        bucket.reference = reference
+        bucket.seconds = seconds
+        bucket.time = time
 
     def exemplars(self) -> list[Exemplar]:
         """The last recorded request of each rule's action and of each bucket; as many as series at most."""
@@ -201,10 +225,9 @@ class Metrics:
                 labels = (("rule", each.rule), ("action", each.action), ("mode", each.mode))
                 found.append(("decisions_total", "", labels, each.reference, 1.0, each.time))
         for name, histogram in (("check_seconds", self.check_seconds), ("request_seconds", self.request_seconds)):
-            for bound, recorded in zip(bounds, histogram.recorded, strict=True):
-                if recorded is not None:
-                    reference, seconds, time = recorded
-                    found.append((name, "_bucket", (("le", bound),), reference, seconds, time))
+            for bound, bucket in zip(bounds, histogram.buckets, strict=True):
+                if bucket.reference:
+                    found.append((name, "_bucket", (("le", bound),), bucket.reference, bucket.seconds, bucket.time))
         return found
 
     def look(self, now: float) -> None:

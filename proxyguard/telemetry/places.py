@@ -38,14 +38,23 @@ _ESCAPED: Final = re.compile(rb"\\x([0-9a-f]{2})")
 """A byte that was no UTF-8, as `backslashreplace` writes it: the letters of names in Latin-1."""
 
 
-class _Place:
-    """The words at one place: how many paths each had, and the network that asked first."""
+class _Word:
+    """A word at one place: how many paths had it, and the network that asked first for it."""
 
-    __slots__ = ("counts", "has_names", "networks", "paths")
+    __slots__ = ("network", "paths")
+
+    def __init__(self, network: int, paths: int) -> None:
+        self.network = network
+        self.paths = paths
+
+
+class _Place:
+    """The words at one place, and how many paths had any."""
+
+    __slots__ = ("has_names", "paths", "words")
 
     def __init__(self) -> None:
-        self.counts: dict[bytes, int] = {}
-        self.networks: dict[bytes, int] = {}
+        self.words: dict[bytes, _Word] = {}
         self.paths = 0
         self.has_names = False
 
@@ -63,9 +72,11 @@ class LearnedPlaces:
     def learn(self, path: bytes, network: int) -> None:
         """Count the words of a decoded path that was let through. `network`: of the client."""
         self.changes += 1
-        before = "/"
-        for segment in path.split(b"/", MAX_SEGMENTS + 1)[1 : MAX_SEGMENTS + 1]:
-            word = ANY
+        before = word = ""
+        segments = path.split(b"/", MAX_SEGMENTS + 1)
+        for at in range(1, min(len(segments), MAX_SEGMENTS + 1)):
+            before = f"{before}{word}/" if at > 1 else "/"
+            word, segment = ANY, segments[at]
             if is_word_or_name(segment):
                 place = self._places.get(before)
                 if place is None:
@@ -76,7 +87,6 @@ class LearnedPlaces:
                     place = self._places[before] = _Place()
                 _count(place, segment, network)
                 word = ANY if _hides(place, segment) else segment.decode("utf-8", "backslashreplace")
-            before = f"{before}{word}/"
 
     def without_names(self, path: str, mark: str) -> str:
         """A redacted path, or a family, with a mark in the place of words that are perhaps names."""
@@ -104,23 +114,33 @@ def _byte(match: re.Match[bytes]) -> bytes:
 
 
 def _count(place: _Place, word: bytes, network: int) -> None:
-    counts = place.counts
-    known = counts.get(word)
+    words = place.words
+    known = words.get(word)
     place.paths += 1
     if known is not None:
-        counts[word] = known + 1
-    elif len(counts) >= MAX_WORDS:
+        known.paths += 1
+    elif len(words) >= MAX_WORDS:
         place.has_names = True
-        rarest = min(counts, key=lambda each: counts[each])
-        counts[word] = counts.pop(rarest) + 1  # as `core/busiest` keeps those with most
-    elif sum(1 for each in place.networks.values() if each == network) < MAX_OF_NETWORK:
-        counts[word] = 1
-        place.networks[word] = network
+        words[word] = _Word(network, words.pop(_rarest(words)).paths + 1)  # as `core/busiest` keeps those with most
+    elif sum([each.network == network for each in words.values()]) < MAX_OF_NETWORK:
+        words[word] = _Word(network, 1)
     if place.paths >= MAX_COUNT:
         place.paths //= 2
-        for each in counts:
-            counts[each] //= 2
+        for each in words.values():
+            each.paths //= 2
+
+
+def _rarest(words: dict[bytes, _Word]) -> bytes:
+    """Of those with the fewest paths the one that was taken up first."""
+    rarest, fewest = b"", MAX_COUNT
+    for word, known in words.items():
+        if known.paths < fewest:
+            rarest, fewest = word, known.paths
+    return rarest
 
 
 def _hides(place: _Place, word: bytes) -> bool:
-    return place.has_names and place.counts.get(word, 0) * LEAST_SHARE < place.paths
+    if not place.has_names:
+        return False
+    known = place.words.get(word)
+    return known is None or known.paths * LEAST_SHARE < place.paths

@@ -76,14 +76,20 @@ class _Top:
                 self._missed += requests
                 if self._missed < MISSES:
                     return
-                least = min(counts, key=lambda name: counts[name][0] + counts[name][2])
-                before = counts.pop(least)
+                before = counts.pop(_least(counts))
                 entry = [0, 0, before[0] + before[2] + self._missed - requests]
                 self._missed = 0
             counts[key] = entry
         entry[0] += requests
-        entry[1] += protected
-        entry[2] += unseen
+        if protected:
+            entry[1] += protected
+        if unseen:
+            entry[2] += unseen
+
+
+def _least(counts: dict[str, list[int]]) -> str:
+    """Of the keys with the fewest requests the one that was taken up first."""
+    return min(counts, key=lambda name: counts[name][0] + counts[name][2])
 
 
 _NUMBERS: Final = ("requests", "protected_requests", "first", "last")

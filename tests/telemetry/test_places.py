@@ -72,7 +72,7 @@ def test_places_are_bounded_and_where_they_end_nothing_is_shown() -> None:
             places.learn(f"/team/about/{chr(97 + first)}{chr(97 + second)}/x".encode(), 1)
             places.learn(f"/press/{chr(97 + first)}/{chr(97 + second)}/x".encode(), first * 26 + second)
     assert len(places._places) <= MAX_PLACES
-    assert max(len(place.counts) for place in places._places.values()) <= MAX_WORDS
+    assert max(len(place.words) for place in places._places.values()) <= MAX_WORDS
     assert places.without_names(f"/team/{name(3)}", "*") == "/team/*"
 
 
