@@ -38,11 +38,10 @@ _SUFFIX: Final = re.compile(rb"\.(?:" + FILES + rb")\Z", re.ASCII)
 _MAX_PLAIN: Final = 64
 """Bytes of a segment that are looked at one by one; a name has no more of them before its digits."""
 
-_ODD: Final = 0
-"""Something else than letters, digits and `-_~` is in it, or nothing, or a lot: expressions tell what it is."""
-_WORD_OF_SITE: Final = 1
-_LONG_NAME: Final = 2
-"""Too long for a word of the site, or with too many digits."""
+# Shapes of segments.
+_ODD: Final = 0  # only expressions tell
+_SHORT: Final = 1  # as words of the site are
+_LONG: Final = 2  # as names are that are too long for these, or have a year
 _NEITHER: Final = 3
 
 
@@ -67,7 +66,7 @@ def is_word_or_name(segment: bytes) -> bool:
 
 def _segment(segment: bytes) -> str:
     shape = _shape(segment)
-    if shape == _WORD_OF_SITE:
+    if shape == _SHORT:
         return segment.decode("ascii")
     if shape != _ODD:
         return "*"
@@ -86,7 +85,7 @@ def _shape(segment: bytes) -> int:
     at: i64
     for at in range(length):
         byte = segment[at]
-        if _is_letter(byte) or byte == 0x2D or byte == 0x5F or byte == 0x7E:
+        if _is_letter(byte) or byte in (0x2D, 0x5F, 0x7E):
             is_mixed = is_mixed or digits > 0
         elif 0x30 <= byte <= 0x39:
             digits += 1
@@ -94,7 +93,7 @@ def _shape(segment: bytes) -> int:
             return _ODD
     if is_mixed or digits > 4:
         return _NEITHER
-    return _WORD_OF_SITE if length <= MAX_WORD and digits <= 2 else _LONG_NAME
+    return _SHORT if length <= MAX_WORD and digits <= 2 else _LONG
 
 
 def _is_letter(byte: int) -> bool:

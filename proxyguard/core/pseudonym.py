@@ -33,17 +33,18 @@ class Pseudonyms:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret[:64]
-        self._day = -1
+        self._begins = -DAY_SECONDS
+        """The start of the day whose names are given (Unix seconds)."""
         self._key = b""
         self._remembered: dict[str, str] = {}
         """Names of this day by their clients."""
 
     def name(self, client: str, wall: float) -> str:
         """The name of a client at a time (Unix seconds)."""
-        day = int(wall // DAY_SECONDS)
         remembered = self._remembered
-        if day != self._day:
-            self._day, self._key = day, self._key_of(day)
+        if not self._begins <= wall < self._begins + DAY_SECONDS:
+            day = int(wall // DAY_SECONDS)
+            self._begins, self._key = day * DAY_SECONDS, self._key_of(day)
             remembered.clear()
         name = remembered.get(client)
         if name is None:

@@ -26,12 +26,14 @@ from proxyguard.telemetry.talkers import referring_host
 
 _REFUSED: Final = ACTION_NAMES[Reject]
 _ENFORCE: Final = Mode.ENFORCE.value
-_SHADOW: Final = Mode.SHADOW.value
+_IN_FORCE: Final = f'","mode":"{_ENFORCE}","score":'
+_IN_SHADOW: Final = f'","mode":"{Mode.SHADOW.value}","score":'
 _NONE: Final = "null"
 _TRUE: Final = "true"
 _FALSE: Final = "false"
-_EMPTY: Final = "[]"
-_NO_PORT: Final = ',"port":null'
+_NO_TAGS: Final = ',"tags":[]'
+_NO_SHADOW: Final = ',"shadow":[]'
+_NO_PORT: Final = '","port":null'
 
 MAX_ORIGINS: Final = 256
 """Origins whose part of a line is kept at hand."""
@@ -67,6 +69,9 @@ class DecisionLines:
         self._country = TextField("country")
         self._identity = TextField("identity")
         self._origins: dict[Origin, str] = {}
+        self._second = -1
+        self._seconds = ""
+        """The second of the last line as text: many lines share one."""
 
     def line(self, ticket: Ticket, served: Served, time: float) -> bytes:
         """The line of one decision; `time` is the wall's, Unix seconds."""
@@ -74,33 +79,38 @@ class DecisionLines:
         client, at, spent = request.client, thousandths(time), thousandths(served.total_seconds * 1000)
         waited = 0 if served.upstream_seconds is None else thousandths(served.upstream_seconds * 1000)
         asked = served.upstream_seconds is not None
-        port, referer = discretion.port(client), request.first(b"referer")
+        second = at // 1000
+        if second != self._second:
+            self._second, self._seconds = second, digits(second)
+        index = request.header_index
+        agents, referers = index.get(b"user-agent"), index.get(b"referer")
+        port = discretion.port(client)
         # References, actions, and names of clients and networks are ours: nothing in them is to be escaped.
         line = (
-            f'{{"time":{units(at)}{decimals(at)},"reference":"{ticket.reference}","client":"{discretion.client(client, time)}"'
-            f"{_NO_PORT if port is None else f',"port":{port}'}{self._method.of(request.method)}{self._host.of(request.host)}"
-            f'{self._path.of(discretion.path(request.path))}{self._rule.of(decision.rule)},"action":"{decision.name}","mode":"'
-            f'{_SHADOW if decision.shadow and decision.forwards else _ENFORCE}","score":{decimal(decision.score)}'
+            f'{{"time":{self._seconds}{decimals(at)},"reference":"{ticket.reference}","client":"{discretion.client(client, time)}'
+            f"{_NO_PORT if port is None else f'","port":{port}'}{self._method.of(request.method)}{self._host.of(request.host)}"
+            f'{self._path.of(discretion.path(request.path))}{self._rule.of(decision.rule)},"action":"{decision.name}'
+            f"{_IN_SHADOW if decision.shadow and decision.forwards else _IN_FORCE}{decimal(decision.score)}"
             f',"status":{digits(served.status)},"milliseconds":{units(spent)}{decimals(spent)}'
-            f'{self._reason.of(decision.reason)}{self._class.of(ticket.class_)},"tags":{self._tags(given_tags(decision))}'
-            f',"shadow":{self._shadow(decision.shadow)}{self._fault.of(served.fault)}{self._version.of(request.http_version)}'
-            f"{self._agent.of(request.user_agent or b'')}"
-            f"{self._referer.of(b'' if referer is None else referring_host(referer))}"
+            f"{self._reason.of(decision.reason)}{self._class.of(ticket.class_)}{self._tags(given_tags(decision))}"
+            f"{self._shadow(decision.shadow)}{self._fault.of(served.fault)}{self._version.of(request.http_version)}"
+            f"{self._agent.of(agents[0] if agents else b'')}{self._referer.of(referring_host(referers[0]) if referers else b'')}"
             f',"bytes_sent":{digits(served.bytes_sent)},"bytes_received":{digits(served.bytes_received)},"upstream_milliseconds":'
             f"{units(waited) if asked else _NONE}{decimals(waited) if asked else ''}{self._upstream.of(served.upstream)}"
-            f'{self._connection(request.connection)}{self._origin(request.origin)},"network":"{discretion.network(client)}"'
+            f'{self._connection(request.connection)}{self._origin(request.origin)},"network":"{discretion.network(client)}'
             f"{_robots(request.robots)}"
         )
         return line.encode()
 
     def _tags(self, tags: tuple[str, ...]) -> str:
-        return f"[{','.join([self._tag.of(tag) for tag in tags])}]" if tags else _EMPTY
+        return f',"tags":[{",".join([self._tag.of(tag) for tag in tags])}]' if tags else _NO_TAGS
 
     def _shadow(self, hits: tuple[ShadowHit, ...]) -> str:
         """What rules in shadow would have done."""
         if not hits:
-            return _EMPTY
-        return f"[{','.join([self._hit(hit) for hit in hits])}]"
+            return _NO_SHADOW
+        shown = self._hit(hits[0]) if len(hits) == 1 else ",".join([self._hit(hit) for hit in hits])
+        return f',"shadow":[{shown}]'
 
     def _hit(self, hit: ShadowHit) -> str:
         known = self._hits.get(hit.action)
@@ -129,10 +139,10 @@ class DecisionLines:
 
 
 def _robots(verdict: RobotsVerdict | None) -> str:
-    """What robots.txt says to a declared bot, nothing for everybody else, and the end of the line."""
+    """The end of the text before, what robots.txt says to a declared bot, nothing for everybody else, and the line's end."""
     if verdict is None or not verdict.classes:
-        return ',"robots":"","robots_version":""}'
-    return f',"robots":{quoted(verdict.group)},"robots_version":{quoted(verdict.version)}}}'
+        return '","robots":"","robots_version":""}'
+    return f'","robots":{quoted(verdict.group)},"robots_version":{quoted(verdict.version)}}}'
 
 
 class Recorder:
@@ -173,8 +183,9 @@ def is_flagged(decision: Decision) -> bool:
 
 def is_plain_pass(decision: Decision) -> bool:
     """Whether a request went to the site and nothing was noted about it."""
-    is_pass = decision.name == "pass" and decision.rule != FAILURE_RULE
-    return is_pass and not (decision.shadow or decision.score or given_tags(decision))
+    if decision.shadow or decision.score or given_tags(decision):
+        return False
+    return decision.name == "pass" and decision.rule != FAILURE_RULE
 
 
 def refusal_record(refusal: Refusal, time: float, discretion: Discretion) -> Record:

@@ -23,6 +23,7 @@ MAX_PLAIN: Final = 1e15
 """Below, whole numbers are written without an exponent."""
 
 _DIGITS: Final[list[str]] = [str(each) for each in range(1000)]
+_WHOLE: Final[list[str]] = [f"{each}.0" for each in range(1000)]
 _DECIMALS: Final[list[str]] = [str(each / 1000)[1:] for each in range(1000)]
 """Of thousandths: the point and what stands behind it."""
 
@@ -85,7 +86,9 @@ def digits(number: int) -> str:
 def decimal(number: float) -> str:
     """Any number, most of which are whole."""
     whole = int(number)
-    return digits(whole) + ".0" if 0 <= number < MAX_PLAIN and float(whole) == number else _encode(number).decode()
+    if not 0 <= number < MAX_PLAIN or float(whole) != number:
+        return _encode(number).decode()
+    return _WHOLE[whole] if whole < 1000 else f"{whole}.0"
 
 
 def thousandths(number: float) -> int:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
-from proxyguard.core.path_family import path_family
+from proxyguard.core import path_family as module
+from proxyguard.core.path_family import MAX_WORD, is_word_or_name, path_family
+
+ENDS = (b"", b"-", b"a", b".js", b"'", b"\n", b"\xc3\xa9")
 
 
 @pytest.mark.parametrize(
@@ -35,3 +40,16 @@ from proxyguard.core.path_family import path_family
 )
 def test_families(path: bytes, family: str) -> None:
     assert path_family(path) == family
+
+
+def test_what_bytes_tell_is_what_expressions_say() -> None:
+    short = (bytes(each) for length in range(6) for each in product(b"aZ09-~.", repeat=length))
+    long = (
+        b"a" * letters + b"7" * digits + end for letters in (1, 22, 24, 25, 60, 64, 65) for digits in range(6) for end in ENDS
+    )
+    for segment in (*short, *long):
+        is_word = len(segment) <= MAX_WORD and module._WORD.fullmatch(segment) is not None
+        suffix = module._SUFFIX.search(segment[-16:])
+        family = segment.decode() if is_word or not segment else "*" + (suffix[0].decode() if suffix else "")
+        assert path_family(b"/" + segment) == "/" + family, segment
+        assert is_word_or_name(segment) == (module._NAME.fullmatch(segment) is not None and suffix is None), segment
