@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64  # compiled, a machine's integer
 
 PIECE_SECONDS: Final = 300.0
 PIECES: Final = 12
@@ -20,7 +23,11 @@ MAX_KEYS: Final = 10_000
 MAX_SECTIONS: Final = 50
 """Parts of the site told apart in each piece; the rest are one."""
 
+MAX_SECTION: Final = 64
+"""Bytes of a part's name."""
+
 ELSEWHERE: Final = b""
+SLASH: Final = 0x2F
 
 
 class PathText(NamedTuple):
@@ -169,5 +176,8 @@ def _share(section: bytes, path: PathText) -> PathShare:
 
 def section_of(path: bytes) -> bytes:
     """The first part of a path, up to and with its slash: `/posts/` of `/posts/7/comments`; `/` of `/about`."""
-    end = path.find(b"/", 1)
-    return path[: min(end + 1, 64)] if end > 0 else b"/"
+    end: i64
+    for end in range(1, min(len(path), MAX_SECTION)):
+        if path[end] == SLASH:
+            return path[: end + 1]
+    return path[:MAX_SECTION] if len(path) > MAX_SECTION and path.find(b"/", MAX_SECTION) > 0 else b"/"
