@@ -96,6 +96,15 @@ class _Decided:
         self.time = 0.0
 
 
+class _Answered:
+    """How often a status was the answer's."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class LastMinute:
     """How often something happened within the last minute, to the second."""
 
@@ -130,7 +139,7 @@ class Metrics:
         self.classes: defaultdict[str, int] = defaultdict(int)
         self.items: Callable[[], dict[tuple[str, str, str], int]] = dict
         """Items that the site answered with 200, by class of client, heat and the state of its jar."""
-        self.responses: dict[int, int] = {}
+        self._answered: dict[int, _Answered] = {}
         self.check_seconds = Histogram()
         self.upstream_seconds = Histogram()
         self.upstream_head_seconds = Histogram()
@@ -166,6 +175,11 @@ class Metrics:
         self.recent = RecentCounts(TIMED)
 
     @property
+    def responses(self) -> dict[int, int]:
+        """Answers so far by status."""
+        return {status: each.count for status, each in self._answered.items()}
+
+    @property
     def decisions(self) -> dict[tuple[str, str, str], int]:
         """Decisions so far by rule, action and mode."""
         return {(each.rule, each.action, each.mode): each.count for each in self._decided}
@@ -198,8 +212,10 @@ class Metrics:
 
     def answered(self, status: int) -> None:
         """Count an answer."""
-        responses = self.responses
-        responses[status] = responses.get(status, 0) + 1
+        found = self._answered.get(status)
+        if found is None:
+            found = self._answered[status] = _Answered()
+        found.count += 1
 
     def recorded(self, rule: str, action: str, reference: str, seconds: float, time: float, *, forwarded: bool) -> None:
         """Keep the reference of a request that is in the audit log as the exemplar of what it was counted in.
