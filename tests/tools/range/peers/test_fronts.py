@@ -70,10 +70,14 @@ def test_an_interrupt_while_a_peer_is_made_ends_it(monkeypatch: pytest.MonkeyPat
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(subprocess, "Popen", Interrupted)
-    with pytest.raises(KeyboardInterrupt), running(FrontPeer(name="it", about="", program="sleep", arguments=("60",)), 1):
-        pass
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background, as in CI, ignores it
+    try:
+        with pytest.raises(KeyboardInterrupt), running(FrontPeer(name="it", about="", program="sleep", arguments=("60",)), 1):
+            pass
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert [process.returncode for process in made] == [-signal.SIGTERM]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.skipif(not HAS_NGINX, reason="nginx is not installed; .ci/run installs it")
