@@ -23,7 +23,7 @@ from proxyguard.policy.compile.network_table import NetworkTable
 from proxyguard.policy.compile.numbers import number_of, numbers_of
 from proxyguard.policy.compile.path_index import path_finder
 from proxyguard.policy.compile.signatures import checker
-from proxyguard.policy.compile.text_index import Find, TextIndex, joined
+from proxyguard.policy.compile.text_index import Find, TextIndex, joined, remembering
 from proxyguard.policy.fields.field_type import FieldType, OutsideValue
 from proxyguard.policy.fields.registry import canonical, field_type, read_name, reading_of
 from proxyguard.policy.matchers import During, Refused, Sampled, Signed
@@ -151,18 +151,6 @@ class _Header:
 _UNASKED: Final = _Header(None, is_secret=True)
 
 
-def _remembering(find: Find, known: dict[bytes, Collection[int]]) -> Find:
-    def look(value: bytes) -> Collection[int] | None:
-        found = known.get(value)
-        if found is None:
-            found = find(value) or ()
-            if len(value) <= MAX_VALUE_BYTES:
-                keep_at_hand(known, MAX_VALUES, value, found)
-        return found
-
-    return look
-
-
 def _both(first: Find | None, second: Find | None) -> Find | None:
     if first is None or second is None:
         return first or second
@@ -179,7 +167,7 @@ class FactTable:
 
     __slots__ = (
         "_clients", "_headers", "_lines", "_mark", "_networks", "_of_client", "_of_origin", "_of_path", "_of_request", "_origins",
-        "_paths", "_reading", "_spelt", "_values",
+        "_paths", "_reading", "_spelt",
     )  # fmt: skip
 
     def __init__(self, tests: Iterable[Test], yield_control: YieldControl = never_yield, reading: SiteReading = STRICT) -> None:
@@ -200,7 +188,6 @@ class FactTable:
         self._reading = reading
         self._origins: dict[Origin | None, tuple[int, ...]] = {}
         self._paths: dict[bytes, tuple[int, ...]] = {}
-        self._values: dict[tuple[str, bytes], dict[bytes, Collection[int]]] = {}
         for kind, about in by_kind.items():
             row = field_type(kind)
             if isinstance(row.source, OutsideValue):
@@ -218,9 +205,7 @@ class FactTable:
                 self._headers = {name: _Header(each, is_secret=_is_secret(kind, name)) for name, each in indexes.items()}
                 continue
             if row.of_client:
-                indexes = {
-                    name: each if _is_secret(kind, name) else self._remembered(kind, name, each) for name, each in indexes.items()
-                }
+                indexes = {name: each if _is_secret(kind, name) else _remembered(each) for name, each in indexes.items()}
             if indexes:
                 asked += collectors(row, indexes, reading)
 
@@ -331,12 +316,12 @@ class FactTable:
                 keep_at_hand(self._paths, MAX_PATHS, path, found)
         return found
 
-    def _remembered(self, kind: str, name: bytes, index: FieldIndex) -> FieldIndex:
-        """The same index, which knows the values that come again and again."""
-        if index.find is None:
-            return index
-        known = self._values[kind, name] = {}
-        return FieldIndex(index.present, _remembering(index.find, known))
+
+def _remembered(index: FieldIndex) -> FieldIndex:
+    """The same index, which knows the values that come again and again."""
+    if index.find is None:
+        return index
+    return FieldIndex(index.present, remembering(index.find, MAX_VALUES, MAX_VALUE_BYTES))
 
 
 def _networks(tests: list[tuple[Test, int]]) -> list[tuple[Network, int]]:

@@ -53,15 +53,16 @@ def simplest(kind: TextKind, text: bytes) -> tuple[TextKind, bytes]:
     return (TextKind.PREFIX if ends else TextKind.EQUAL), core
 
 
-def _known_by_value(find: Callable[[bytes], Collection[int]]) -> Find:
+def remembering(find: Find, most: int, most_bytes: int) -> Find:
+    """The same function, which knows so many values again that are not longer than that."""
     known: dict[bytes, Collection[int]] = {}
 
-    def look(value: bytes) -> Collection[int]:
+    def look(value: bytes) -> Collection[int] | None:
         found = known.get(value)
         if found is None:
-            found = find(value)
-            if len(value) <= MEMO_VALUE_BYTES:
-                keep_at_hand(known, MEMO_VALUES, value, found)
+            found = find(value) or NOTHING
+            if len(value) <= most_bytes:
+                keep_at_hand(known, most, value, found)
         return found
 
     return look
@@ -136,7 +137,7 @@ class TextIndex:
             return self._of_affixes
         if not remembers:
             return self.find
-        return _known_by_hash(self.find) if is_secret else _known_by_value(self.find)
+        return _known_by_hash(self.find) if is_secret else remembering(self.find, MEMO_VALUES, MEMO_VALUE_BYTES)
 
     def _of_affixes(self, value: bytes) -> Marks:
         """Of the texts that a value is, begins or ends with: of all, where there are neither words nor patterns."""
