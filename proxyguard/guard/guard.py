@@ -329,9 +329,7 @@ class Guard:
         elif isinstance(decision.action, Maze):
             page = None
             if self._mazes is not None:
-                page = self._mazes.answer(
-                    request, found.client.owner[0], decision.rule, reference, found.now, now
-                )  # fmt: skip
+                page = self._mazes.answer(request, found.client.owner[0], decision.rule, reference, found.now, now)
             if page is None:
                 decision = replace(decision, action=Reject())
             else:

@@ -82,9 +82,7 @@ class DecisionLines:
         second = at // 1000
         if second != self._second:
             self._second, self._seconds = second, digits(second)
-        index = request.header_index
-        agents, referers = index.get(b"user-agent"), index.get(b"referer")
-        port = discretion.port(client)
+        port, referer = discretion.port(client), request.first(b"referer")
         # References, actions, and names of clients and networks are ours: nothing in them is to be escaped.
         line = (
             f'{{"time":{self._seconds}{decimals(at)},"reference":"{ticket.reference}","client":"{discretion.client(client, time)}'
@@ -94,7 +92,7 @@ class DecisionLines:
             f',"status":{digits(served.status)},"milliseconds":{units(spent)}{decimals(spent)}'
             f"{self._reason.of(decision.reason)}{self._class.of(ticket.class_)}{self._tags(given_tags(decision))}"
             f"{self._shadow(decision.shadow)}{self._fault.of(served.fault)}{self._version.of(request.http_version)}"
-            f"{self._agent.of(agents[0] if agents else b'')}{self._referer.of(referring_host(referers[0]) if referers else b'')}"
+            f"{self._agent.of(request.user_agent or b'')}{self._referer.of(b'' if referer is None else referring_host(referer))}"
             f',"bytes_sent":{digits(served.bytes_sent)},"bytes_received":{digits(served.bytes_received)},"upstream_milliseconds":'
             f"{units(waited) if asked else _NONE}{decimals(waited) if asked else ''}{self._upstream.of(served.upstream)}"
             f'{self._connection(request.connection)}{self._origin(request.origin)},"network":"{discretion.network(client)}'

@@ -211,9 +211,7 @@ class Learning:
     def _hours(self, rule: str) -> HourlyUse:
         hours = self._hourly.get(rule)
         if hours is None:
-            hours = keep_at_hand(
-                self._hourly, MAX_HOURLY_RULES, rule, HourlyUse()
-            )  # rules come from files: there are not so many
+            hours = keep_at_hand(self._hourly, MAX_HOURLY_RULES, rule, HourlyUse())  # of rules in files there are not so many
         return hours
 
     def _with(self, limit: Limit, learned: Learned, wanted: float) -> Limit:
